@@ -1,0 +1,114 @@
+"""Identities, tokens, anchors and the audit log as rows. Whether something is allowed is decided by pure code."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+
+class Identity(models.Model):
+    """A DID this site knows. Owners, invokers and nodes are identities; a web user has exactly one."""
+
+    class Kind(models.TextChoices):
+        """What stands behind the DID."""
+
+        NODE = "node"
+        USER = "user"
+        PEER = "peer"
+
+    did = models.CharField(max_length=160, unique=True, help_text="did:key of the public key.")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    name = models.CharField(max_length=150, help_text="What people see in place of the DID.")
+    user = models.OneToOneField(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="identity"
+    )
+    sealed_key = models.BinaryField(
+        null=True, blank=True, editable=False, help_text="Private key, encrypted under the site's key."
+    )
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        verbose_name_plural = "identities"
+
+    def __str__(self) -> str:
+        return self.name or self.did
+
+
+class Anchor(models.Model):
+    """One entry of a capability context: a root DID, or a token under require, provide or revoke."""
+
+    class Kind(models.TextChoices):
+        """Which of the context's four lists the entry belongs to."""
+
+        ROOT = "root"
+        REQUIRE = "require"
+        PROVIDE = "provide"
+        REVOKE = "revoke"
+
+    context = models.CharField(max_length=64, default="dms", help_text="Name of the capability context.")
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    key = models.CharField(max_length=255, help_text="DID of a root; issuer#subject#nonce of a token.")
+    token = models.JSONField(null=True, blank=True, help_text="The token; empty for a root.")
+    expires_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["context", "kind", "key"], name="anchor_once_per_context")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.context} {self.kind} {self.key}"
+
+
+class Token(models.Model):
+    """A capability token this site has issued to one of its identities (a role, an API token)."""
+
+    owner = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="tokens")
+    issuer = models.CharField(max_length=160)
+    subject = models.CharField(max_length=160, db_index=True)
+    action = models.CharField(max_length=12)
+    capabilities = models.JSONField(default=list, help_text="Capability paths.")
+    topics = models.JSONField(default=list, blank=True)
+    nonce = models.CharField(max_length=32)
+    document = models.JSONField(help_text="The signed token as it goes over the wire.")
+    expires_at = models.DateTimeField(db_index=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["issuer", "subject", "nonce"], name="token_key_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {', '.join(self.capabilities)} for {self.subject}"
+
+
+class AuditEntry(models.Model):
+    """One invocation that changed something or was refused: who, what, from where, with which outcome."""
+
+    class Outcome(models.TextChoices):
+        """How the invocation ended."""
+
+        ALLOWED = "allowed"
+        REFUSED = "refused"
+        FAILED = "failed"
+
+    at = models.DateTimeField(default=timezone.now, db_index=True, editable=False)
+    actor = models.CharField(max_length=160, db_index=True, help_text="DID of the invoker.")
+    path = models.CharField(max_length=255, db_index=True, help_text="Behavior.")
+    outcome = models.CharField(max_length=8, choices=Outcome.choices)
+    reason = models.TextField(blank=True)
+    source = models.CharField(max_length=16, help_text="web, rest, cli, admin or peer.")
+    remote_addr = models.CharField(max_length=64, blank=True)
+    request = models.JSONField(default=dict, blank=True, help_text="The request, secrets removed.")
+    token_chain = models.JSONField(default=list, blank=True, help_text="Keys of the tokens it rested on.")
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.outcome}"

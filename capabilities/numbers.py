@@ -1,0 +1,99 @@
+"""Every timeout, limit and interval of the product, in one typed place, units in the names.
+
+The defaults are the reference's where it has one. Each can be overridden by an environment variable
+`DMS_<NAME IN CAPITALS>`; a value that does not parse stops the start with the variable's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """Typed settings; see the module's docstring."""
+
+    # Envelopes and the door.
+    envelope_expiry_s: float = 30.0
+    envelope_max_ahead_s: float = 600.0
+    envelope_max_bytes: int = 1_048_576
+    consumed_tokens_max_bytes: int = 16_384
+    mailbox_depth: int = 100
+    mailbox_workers: int = 8
+    public_limit_allow: int = 4096
+    public_limit_acquire: int = 4112
+    broadcast_limit_allow: int = 1024
+    broadcast_limit_acquire: int = 1040
+    topic_default_limit: int = 128
+    invoke_timeout_s: float = 20.0
+
+    # Ensembles.
+    ensemble_max_bytes: int = 1_048_576
+    ensemble_max_depth: int = 32
+    ensemble_max_aliases: int = 1_000
+    ensemble_max_nodes: int = 200_000
+    ensemble_max_allocations: int = 10_000
+
+    # Ports.
+    port_range_from: int = 16_384
+    port_range_to: int = 65_535
+
+    # Onboarding.
+    onboard_min_cores: int = 1
+    onboard_min_share_percent: int = 10
+    onboard_max_share_percent: int = 90
+    onboard_min_disk_bytes: int = 1 << 30
+
+    # Deployments.
+    deployment_min_time_s: float = 0.0
+    deployment_deadline_s: float = 600.0
+    deployment_deadline_max_s: float = 86_400.0
+    bid_window_s: float = 5.0
+    bid_lifetime_s: float = 300.0
+    commit_lifetime_s: float = 300.0
+    step_lease_s: float = 60.0
+    allocation_start_timeout_s: float = 300.0
+    allocation_stop_grace_s: float = 10.0
+    deployment_attempts_max: int = 3
+    sweep_pending_s: float = 5.0
+    sweep_idle_s: float = 60.0
+
+    # Executors.
+    docker_timeout_s: float = 60.0
+    docker_pull_timeout_s: float = 1_800.0
+    container_pids_max: int = 4096
+    sandbox_pids_max: int = 256
+    log_max_bytes: int = 64 * (1 << 20)
+    disk_check_s: float = 10.0
+
+    # Machine.
+    usage_sample_s: float = 10.0
+    usage_retention_s: float = 7 * 86_400.0
+    event_retention_s: float = 90 * 86_400.0
+
+    # People and pages.
+    login_link_lifetime_s: float = 600.0
+    api_token_lifetime_s: float = 90 * 86_400.0
+    password_hashes_at_once: int = 4
+    live_updates_per_s: float = 10.0
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str]) -> Self:
+        """Return the settings with the overrides that `environ` holds; ValueError names a bad variable."""
+        values: dict[str, float | int] = {}
+        for field in fields(cls):
+            name = f"DMS_{field.name.upper()}"
+            text = environ.get(name)
+            if text is None:
+                continue
+            try:
+                values[field.name] = int(text) if field.type == "int" else float(text)
+            except ValueError:
+                raise ValueError(f"{name}={text!r} is not a number; unset it or give a number") from None
+        return cls(**values)  # type: ignore[arg-type]
+
+
+NUMBERS = Numbers.from_environment(os.environ)

@@ -1,0 +1,1 @@
+"""From ensemble to running allocations: parse, bid, match, commit, provision, supervise."""

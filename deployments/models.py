@@ -1,0 +1,168 @@
+"""Deployments, their allocations, bids and timeline as rows. The legal arrows are in `deployments.states`."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils import timezone
+
+from capabilities.models import Identity
+from node.models import Node
+
+
+class Deployment(models.Model):
+    """One ensemble being brought up, running or ended. Names of states are stored, never numbers.
+
+    Preparing -> Committing -> Provisioning -> Running -> ShuttingDown -> Completed, with Failed from each that
+    is not terminal; the table of arrows is `deployments.states.ARROWS`.
+    """
+
+    class Status(models.TextChoices):
+        """The reference's status names."""
+
+        PREPARING = "Preparing"
+        COMMITTING = "Committing"
+        PROVISIONING = "Provisioning"
+        RUNNING = "Running"
+        UPDATING = "Updating"
+        SHUTTING_DOWN = "ShuttingDown"
+        COMPLETED = "Completed"
+        FAILED = "Failed"
+
+    id = models.CharField(primary_key=True, max_length=64, help_text="Hex SHA-256 of peer id and a UUID.")
+    owner = models.ForeignKey(Identity, on_delete=models.PROTECT, related_name="deployments")
+    orchestrator = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="orchestrated")
+    name = models.CharField(max_length=200, help_text="What people see; from metadata.name or the allocations.")
+    source = models.TextField(blank=True, help_text="The YAML as submitted.")
+    ensemble = models.JSONField(help_text="The parsed ensemble (V1).")
+    manifest = models.JSONField(default=dict, blank=True)
+    metadata = models.JSONField(default=dict, blank=True)
+    status = models.CharField(max_length=12, choices=Status.choices, default=Status.PREPARING)
+    reason = models.TextField(blank=True, help_text="Why it failed or is where it is.")
+    reasons = models.JSONField(default=list, blank=True, help_text="Each failed check with its numbers.")
+    only_tasks = models.BooleanField(default=False)
+    stop_wanted = models.BooleanField(default=False, help_text="A shutdown was asked for.")
+    fail_wanted = models.BooleanField(default=False, help_text="It ends as Failed once everything is stopped.")
+    attempt = models.PositiveIntegerField(default=0, help_text="Rounds of bid and commit so far.")
+    deadline_at = models.DateTimeField(help_text="Running must be reached by then.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    updated_at = models.DateTimeField(default=timezone.now, editable=False)
+    running_at = models.DateTimeField(null=True, blank=True, editable=False)
+    completed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_holder = models.CharField(max_length=64, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["-created_at"]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"], name="deployment_of_owner"),
+            # The sweep over unfinished work.
+            models.Index(fields=["status", "updated_at"], name="deployment_unfinished"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.id[:8]}"
+
+
+class Allocation(models.Model):
+    """One running instance of an ensemble's allocation on one node."""
+
+    class Status(models.TextChoices):
+        """The reference's status names."""
+
+        PENDING = "pending"
+        RUNNING = "running"
+        STOPPED = "stopped"
+        FAILED = "failed"
+        COMPLETED = "completed"
+        TERMINATED = "terminated"
+        STANDBY = "standby"
+
+    id = models.CharField(primary_key=True, max_length=255, help_text="<deployment>_<node>.<allocation>")
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="allocations")
+    owner = models.ForeignKey(Identity, on_delete=models.PROTECT, related_name="allocations")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="allocations", help_text="Provider.")
+    ensemble_node = models.CharField(max_length=255)
+    name = models.CharField(max_length=255)
+    type = models.CharField(max_length=8, help_text="task or service")
+    executor = models.CharField(max_length=16)
+    spec = models.JSONField(help_text="The allocation as parsed: execution, resources, volumes, keys, scripts.")
+    level = models.PositiveIntegerField(default=0, help_text="Depth in depends_on; lower levels start first.")
+    dns_name = models.CharField(max_length=255)
+    ports = models.JSONField(default=list, blank=True, help_text="[{public, private, protocol}]")
+    priv_addr = models.CharField(max_length=64, blank=True)
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.PENDING)
+    reason = models.CharField(max_length=40, blank=True, help_text="Named cause: exit_code, oom_killed, ...")
+    detail = models.TextField(blank=True, help_text="The sentence behind the reason.")
+    progress = models.CharField(max_length=120, blank=True, help_text="image 62 %")
+    exit_code = models.IntegerField(null=True, blank=True)
+    attempt = models.PositiveIntegerField(default=0)
+    start_wanted = models.BooleanField(default=False, help_text="Its level's turn has come.")
+    stop_wanted = models.BooleanField(default=False)
+    execution_id = models.CharField(max_length=80, blank=True, help_text="The executor's name of the attempt.")
+    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["deployment", "level", "id"]
+        indexes = [models.Index(fields=["node", "status"], name="allocation_on_node")]
+
+    def __str__(self) -> str:
+        return f"{self.ensemble_node}.{self.name}"
+
+
+class BidRequest(models.Model):
+    """One round of asking for bids; sent by a deployment here, or received from a peer."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="bid_requests")
+    round = models.PositiveIntegerField(default=1)
+    request = models.JSONField(help_text="EnsembleBidRequest as it goes over the wire.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"bid request {self.round} of {self.deployment}"
+
+
+class Bid(models.Model):
+    """The answer of one node for one ensemble node: an offer, or a refusal with every reason."""
+
+    class Verdict(models.TextChoices):
+        """What became of it."""
+
+        OFFERED = "offered"
+        WON = "won"
+        LOST = "lost"
+        REFUSED = "refused"
+
+    request = models.ForeignKey(BidRequest, on_delete=models.CASCADE, related_name="bids")
+    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="bids")
+    ensemble_node = models.CharField(max_length=255)
+    verdict = models.CharField(max_length=8, choices=Verdict.choices)
+    bid = models.JSONField(default=dict, blank=True, help_text="BidV1 as it goes over the wire.")
+    reasons = models.JSONField(default=list, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.verdict} {self.ensemble_node}"
+
+
+class DeploymentEvent(models.Model):
+    """One line of a deployment's timeline; every arrow of its state machine is one."""
+
+    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="events")
+    allocation = models.ForeignKey(
+        Allocation, null=True, blank=True, on_delete=models.CASCADE, related_name="events"
+    )
+    at = models.DateTimeField(default=timezone.now)
+    actor = models.CharField(max_length=160, blank=True, help_text="DID, empty for the node itself.")
+    kind = models.CharField(max_length=40, help_text="status, bid, commit, allocation, progress, shutdown")
+    text = models.TextField()
+    data = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ["at", "id"]
+        indexes = [models.Index(fields=["deployment", "at"], name="deployment_timeline")]
+
+    def __str__(self) -> str:
+        return self.text

@@ -1,0 +1,27 @@
+"""People who log in. What they may do is decided by the capabilities of their DID, not by flags here."""
+
+from __future__ import annotations
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+
+
+class User(AbstractUser):
+    """A person with a password; her DID and its key are the `identity` beside it."""
+
+    time_zone = models.CharField(
+        max_length=64, blank=True, default="", help_text="IANA name; empty means the browser's zone."
+    )
+
+
+class LoginLink(models.Model):
+    """A one-time way in, printed by `./dms user login-link`; only its SHA-256 is kept."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="login_links")
+    digest = models.CharField(max_length=64, unique=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return f"login link of {self.user} until {self.expires_at:%Y-%m-%d %H:%M}"

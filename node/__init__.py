@@ -1,0 +1,1 @@
+"""One machine and its peers: actor runtime, hardware, onboarding, resource ledger, ports."""
