@@ -48,8 +48,6 @@ class Deployment(models.Model):
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     running_at = models.DateTimeField(null=True, blank=True, editable=False)
     completed_at = models.DateTimeField(null=True, blank=True, editable=False)
-    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
-    lease_holder = models.CharField(max_length=64, blank=True, editable=False)
 
     class Meta:
         ordering = ["-created_at"]
@@ -99,7 +97,9 @@ class Allocation(models.Model):
     start_wanted = models.BooleanField(default=False, help_text="Its level's turn has come.")
     stop_wanted = models.BooleanField(default=False)
     execution_id = models.CharField(max_length=80, blank=True, help_text="The executor's name of the attempt.")
-    lease_until = models.DateTimeField(null=True, blank=True, editable=False)
+    lease_until = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="A worker is starting or stopping it until then."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)

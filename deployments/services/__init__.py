@@ -1,0 +1,1 @@
+"""Use cases that write: submitting, advancing, starting and ending."""
