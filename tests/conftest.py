@@ -1,0 +1,88 @@
+"""Fixtures and settings of every test.
+
+A test process has a DMS_HOME of its own (tests.support.home). Settings that are only cheaper are set here: a
+fast password hasher, static files without a manifest, an in-memory broker and channel layer for tests that ask
+for no Redis.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.support import engine, services
+from tests.support.home import HOME
+from tests.support.site import Site, running_site
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+# Fixtures that are dear to make: all tests of a module that use one run in the same xdist worker.
+DEAR = ("site", "postgres_url")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the settings cheap."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
+    }
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels.layers.InMemoryChannelLayer"}}
+    settings.CELERY_BROKER_URL = "memory://"
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Keep the tests of a module that share something dear in one xdist worker."""
+    used = getattr(item, "fixturenames", ())
+    if any(name in used for name in DEAR) and not item.get_closest_marker("xdist_group"):
+        item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List for people what was skipped and why."""
+    reasons = Counter(
+        str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix(
+            "Skipped: "
+        )
+        for report in terminalreporter.stats.get("skipped", ())
+    )
+    if reasons:
+        terminalreporter.section("what this machine could not show")
+        for reason, count in sorted(reasons.items()):
+            terminalreporter.line(f"{count:4d} x {reason}")
+
+
+@pytest.fixture(scope="session")
+def docker_client() -> Iterator[DockerClient]:
+    """A client of the real Docker Engine."""
+    client = engine.client()
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """A real Redis on a private unix socket (unix://...)."""
+    folder = HOME / "redis"
+    folder.mkdir(exist_ok=True)
+    with services.redis_server(folder) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """An empty database in a real PostgreSQL cluster of this test process."""
+    with services.postgres_cluster() as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    """A running site, shared by the tests of a module."""
+    with running_site() as running:
+        yield running

@@ -1,0 +1,1 @@
+"""What tests share: requirements of the machine, real services, running sites."""
