@@ -33,9 +33,11 @@ def _names(text: str) -> frozenset[str]:
 
 
 _SAFE_NAMESPACES: Final = frozenset({"", "none", "bridge", "default", "private", "shareable", "false", "no"})
-_NAMESPACE_KEYS: Final = _names("""networkmode net network networks pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
+_NAMESPACE_KEYS: Final = _names(
+    """networkmode net network networks pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
     cgroupnsmode cgroup namespace namespaces networknamespace pidnamespace ipcnamespace utsnamespace
-    usernamespace""")
+    usernamespace"""
+)
 _HOST_FLAGS: Final = _names("hostnetwork hostpid hostipc hostuts hostusers hostuserns sharenet")
 _DEVICE_KEYS: Final = _names(
     "devices device devicerequests devicecgrouprules devicerules gpus gpu blockdevices"
@@ -43,16 +45,20 @@ _DEVICE_KEYS: Final = _names(
 _CAPABILITY_KEYS: Final = _names(
     "capadd capsadd addcap addcaps capabilities addcapabilities kernelcapabilities caps"
 )
-_SECURITY_KEYS: Final = _names("""securityopt securityopts securityoption securityoptions securitycontext sysctl sysctls cgroupparent
+_SECURITY_KEYS: Final = _names(
+    """securityopt securityopts securityoption securityoptions securitycontext sysctl sysctls cgroupparent
     groupadd groupsadd additionalgroups supplementalgroups apparmor apparmorprofile seccomp seccompprofile
     selinux selinuxoptions maskedpaths readonlypaths oomkilldisable oomscoreadj
-    credentialspec allowprivilegeescalation""")
+    credentialspec allowprivilegeescalation"""
+)
 _SAFE_RUNTIMES: Final = frozenset({"", "default", "runc", "kata"})
 _SOURCE_KEYS: Final = _names("src source hostpath host device from")
 _VOLUME_KEYS: Final = _names("volume volumes bind binds mount mounts volumemounts hostmounts")
 _FILE_KEYS: Final = _names("envfile envfiles environmentfile labelfile cidfile secretfile")
-_UNREAD: Final = _names("""environment env labels annotations metadata cmd command commands args entrypoint healthcheck
-    workingdirectory workingdir workdir dnsname hostname provision scripts image user""")
+_UNREAD: Final = _names(
+    """environment env labels annotations metadata cmd command commands args entrypoint healthcheck
+    workingdirectory workingdir workdir dnsname hostname provision scripts image user"""
+)
 """Members whose content is the workload's own text, never an option."""
 
 
