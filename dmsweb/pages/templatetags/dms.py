@@ -1,0 +1,120 @@
+"""What every page shows the same way: states, times, sizes, ids, meters, icons, rows of pages."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.http import QueryDict
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from node.meters import Meter
+from node.words import gib, short, since, span
+from node.choices import state_of
+
+register = template.Library()
+
+
+@register.simple_tag
+def icon(name: str, extra: str = "") -> SafeString:
+    """Draw the icon `name` of the sprite; decoration, so hidden from screen readers."""
+    sprite = static("vendor/icons.svg")
+    return format_html(
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', extra, sprite, name
+    )
+
+
+@register.simple_tag
+def badge(name: str, detail: str = "") -> SafeString:
+    """Draw a state as word, icon and colour."""
+    state = state_of(str(name))
+    text = f"{state.word} {detail}".strip()
+    mark = icon(state.icon, "state-moving" if state.moving else "")
+    return format_html('<span class="state state-{}">{}<span>{}</span></span>', state.colour, mark, text)
+
+
+@register.filter
+def colour(name: str) -> str:
+    """Return the colour of a state."""
+    return state_of(str(name)).colour
+
+
+@register.simple_tag
+def time_ago(moment: datetime | None, ticking: bool = False) -> SafeString:
+    """Write a moment relative to now; the script of the page keeps it fresh and puts the exact one on hover."""
+    if moment is None:
+        return format_html('<span class="text-secondary">{}</span>', "never")
+    return format_html(
+        '<time datetime="{}" title="{}"{}>{}</time>',
+        moment.isoformat(),
+        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        format_html(' data-span="since"') if ticking else "",
+        span((timezone.now() - moment).total_seconds()) if ticking else since(moment, timezone.now()),
+    )
+
+
+@register.simple_tag
+def clock(moment: datetime) -> SafeString:
+    """Write the time of day of a moment, in the viewer's zone once the script has run."""
+    return format_html(
+        '<time datetime="{}" title="{}" data-clock>{}</time>',
+        moment.isoformat(),
+        moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
+        moment.strftime("%H:%M:%S"),
+    )
+
+
+@register.simple_tag
+def short_id(value: object, label: str = "id") -> SafeString:
+    """Write an id or DID shortened in the middle, with a button that copies all of it."""
+    text = str(value)
+    return format_html(
+        '<span class="ident"><span class="mono" title="{0}">{1}</span>'
+        '<button type="button" class="copy" data-copy="{0}" aria-label="Copy {2}">{3}</button></span>',
+        text,
+        short(text),
+        label,
+        icon("copy"),
+    )
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """Write seconds as a person says them."""
+    return "" if seconds is None else span(float(seconds))
+
+
+@register.simple_tag
+def size(value: int | None) -> SafeString:
+    """Write bytes as GiB with the exact number on hover."""
+    if value is None:
+        return format_html("{}", "–")
+    return format_html('<span title="{} bytes">{} GiB</span>', f"{int(value):,}", gib(int(value)))
+
+
+@register.filter
+def pretty(value: Any) -> str:
+    """Write a JSON value for reading."""
+    return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
+
+
+@register.inclusion_tag("parts/meter.html")
+def meter(reading: Meter) -> dict[str, Any]:
+    """Draw one resource with its four kinds of use."""
+    return {"meter": reading}
+
+
+@register.simple_tag(takes_context=True)
+def query(context: dict[str, Any], **changes: Any) -> str:
+    """Return the current query string with `changes` put in; None takes a key out."""
+    params: QueryDict = context["request"].GET.copy()
+    for key, value in changes.items():
+        params.pop(key, None)
+        if value not in (None, ""):
+            params[key] = str(value)
+    return f"?{params.urlencode()}"
