@@ -1,21 +1,86 @@
-"""Reads of deployments: the only way an adapter obtains rows, so that strangers' rows do not exist for it."""
+"""Reads of the deployments room. `visible_to` is the only way rows reach a person."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from django.db.models import QuerySet
 
 from capabilities.models import Identity
+from capabilities.refusal import not_found
 from capabilities.services import is_root
+from deployments import states
 from deployments.models import Allocation, Deployment
 
 
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
-    """Return the deployments `identity` may see: its own; all of them for a root of the site."""
+    """Return the deployments this identity may see: its own, or all for a root of the node."""
     rows = Deployment.objects.all()
     return rows if is_root(identity) else rows.filter(owner=identity)
 
 
 def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
-    """Return the allocations `identity` may see."""
+    """Return the allocations this identity may see: its own, or all for a root of the node."""
     rows = Allocation.objects.all()
     return rows if is_root(identity) else rows.filter(owner=identity)
+
+
+def deployment_get(identity: Identity, key: str) -> Deployment:
+    """Return a deployment by id, by a prefix of it (8 or more characters), or by a name that only one has.
+
+    Refusal `not_found` for what does not exist and for what the identity may not see: the two look the same.
+    """
+    rows = visible_to(identity)
+    found = rows.filter(pk=key).first()
+    if found is None and len(key) >= 8:
+        matches = list(rows.filter(pk__startswith=key)[:2])
+        found = matches[0] if len(matches) == 1 else None
+    if found is None:
+        matches = list(rows.filter(name=key)[:2])
+        found = matches[0] if len(matches) == 1 else None
+    if found is None:
+        raise not_found("deployment", key)
+    return found
+
+
+def allocation_of(deployment: Deployment, name: str) -> Allocation:
+    """Return an allocation by `node.allocation` or by its name; the only one when `name` is empty."""
+    rows = list(deployment.allocations.all())
+    for row in rows:
+        if name in {str(row), row.name, row.pk} or (not name and len(rows) == 1):
+            return row
+    refusal = not_found("allocation", name or "(none given)")
+    refusal.hint = "one of: " + (", ".join(map(str, rows)) or "none, it was not placed")
+    raise refusal
+
+
+def allocation_view(allocation: Allocation) -> dict[str, Any]:
+    """Return what callers see of an allocation."""
+    return {
+        "id": allocation.pk,
+        "name": str(allocation),
+        "deployment_id": allocation.deployment_id,
+        "node": allocation.node_id and str(allocation.node_id),
+        "type": allocation.type,
+        "executor": allocation.executor,
+        "status": allocation.status,
+        "reason": allocation.reason,
+        "detail": allocation.detail,
+        "progress": allocation.progress,
+        "exit_code": allocation.exit_code,
+        "attempt": allocation.attempt,
+        "execution_id": allocation.execution_id,
+        "dns_name": allocation.dns_name,
+        "priv_addr": allocation.priv_addr,
+        "ports": allocation.ports,
+        "started_at": allocation.started_at and allocation.started_at.isoformat(),
+        "ended_at": allocation.ended_at and allocation.ended_at.isoformat(),
+    }
+
+
+def work_left_on(node_id: Any) -> list[str]:
+    """Return the names of what still runs or waits on a node: why it cannot be offboarded."""
+    return [
+        str(row)
+        for row in Allocation.objects.filter(node_id=node_id).exclude(status__in=states.ALLOCATION_TERMINAL)
+    ]

@@ -1,0 +1,231 @@
+"""The doors of this room: what may be asked of deployments, by anybody, from anywhere."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models.fields.json import KeyTextTransform
+from django.utils.dateparse import parse_datetime
+
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal
+from deployments import messages, outside, states
+from deployments.models import Allocation, Deployment
+from deployments.selectors import (
+    allocation_of,
+    allocation_view,
+    allocations_visible_to,
+    deployment_get,
+    visible_to,
+)
+from deployments.services.submit import ADVANCE, deployment_submit
+from deployments.services.timeline import announce, record
+from node.message import Empty
+from node.registry import Call, behavior
+from node.wake import wake
+
+SORTABLE = ("created_at", "updated_at", "completed_at", "name", "status")
+LOG_TEXT_BYTES = 262_144
+
+
+@behavior(
+    "/dms/node/deployment/new",
+    request=messages.NewDeploymentRequest,
+    response=messages.NewDeploymentResponse,
+    changes=True,
+    max_ahead_s=NUMBERS.deployment_deadline_max_s,
+)
+def deployment_new(call: Call, request: messages.NewDeploymentRequest) -> messages.NewDeploymentResponse:
+    """Deploy an ensemble: it is checked now, placed and started in the background; `status` tells how it goes."""
+    deadline_s = request.deadline_s
+    if deadline_s is None and call.expires_at is not None and call.source == "peer":
+        # The reference has no deadline field: there the message's expiry is the deadline.
+        deadline_s = (call.expires_at - call.now).total_seconds()
+    deployment = deployment_submit(
+        owner=call.invoker,
+        node=call.node,
+        ensemble=request.ensemble,
+        now=call.now,
+        deadline_s=deadline_s,
+        name=request.name,
+    )
+    return messages.NewDeploymentResponse(Status="OK", EnsembleID=deployment.pk)
+
+
+def _moment(name: str, text: str) -> datetime:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise Refusal(
+            "invalid_request",
+            f"{name}: {text!r} is not a time with a zone",
+            hint="RFC 3339: 2026-01-31T12:00:00Z",
+        )
+    return moment
+
+
+@behavior(
+    "/dms/node/deployment/list",
+    request=messages.DeploymentListRequest,
+    response=messages.DeploymentListResponse,
+)
+def deployment_list(call: Call, request: messages.DeploymentListRequest) -> messages.DeploymentListResponse:
+    """List deployments with their status, filtered, sorted and paged."""
+    field = request.sort_by.removeprefix("-")
+    if field not in SORTABLE:
+        raise Refusal(
+            "invalid_request", f"SortBy: {field!r} is not sortable", hint=f"one of {', '.join(SORTABLE)}"
+        )
+    unknown = [name for name in request.status if name not in states.ARROWS]
+    if unknown:
+        raise Refusal(
+            "invalid_request",
+            f"Status: {unknown[0]!r} is no status",
+            hint=f"one of {', '.join(states.ARROWS)}",
+        )
+    rows = visible_to(call.invoker).order_by(request.sort_by, "pk")
+    if request.status:
+        rows = rows.filter(status__in=request.status)
+    for number, (key, value) in enumerate(request.metadata.items()):
+        # An expression, because a key from outside must never be read as a lookup.
+        rows = rows.alias(**{f"m{number}": KeyTextTransform(key, "metadata")}).filter(**{f"m{number}": value})
+    for name, lookup in (
+        ("created_after", "created_at__gte"),
+        ("created_before", "created_at__lt"),
+        ("updated_after", "updated_at__gte"),
+        ("updated_before", "updated_at__lt"),
+    ):
+        text = getattr(request, name)
+        if text:
+            rows = rows.filter(**{lookup: _moment(name, text)})
+    page = rows.values_list("pk", "status")[request.offset : request.offset + request.limit]
+    return messages.DeploymentListResponse(Deployments=dict(page), Total=rows.count())
+
+
+@behavior(
+    "/dms/node/deployment/status",
+    request=messages.DeploymentRequest,
+    response=messages.DeploymentStatusResponse,
+)
+def deployment_status(call: Call, request: messages.DeploymentRequest) -> messages.DeploymentStatusResponse:
+    """Say where a deployment is, and why."""
+    deployment = deployment_get(call.invoker, request.id)
+    return messages.DeploymentStatusResponse(Status=deployment.status, Error=deployment.reason)
+
+
+@behavior(
+    "/dms/node/deployment/manifest",
+    request=messages.DeploymentRequest,
+    response=messages.DeploymentManifestResponse,
+)
+def deployment_manifest(
+    call: Call, request: messages.DeploymentRequest
+) -> messages.DeploymentManifestResponse:
+    """Return the manifest: which allocation runs where, at which address, with which ports."""
+    return messages.DeploymentManifestResponse(Manifest=deployment_get(call.invoker, request.id).manifest)
+
+
+def _log_text(allocation: Allocation, stream: str, tail: int | None) -> str:
+    source = outside.OUTSIDE.logs
+    if source is None:
+        return ""
+    data = b""
+    for chunk in source.read(allocation.pk, stream=stream, tail=tail):
+        data = (data + chunk)[-LOG_TEXT_BYTES:]
+    return data.decode("utf-8", "replace")
+
+
+@behavior(
+    "/dms/node/deployment/logs",
+    request=messages.DeploymentLogsRequest,
+    response=messages.DeploymentLogsResponse,
+)
+def deployment_logs(call: Call, request: messages.DeploymentLogsRequest) -> messages.DeploymentLogsResponse:
+    """Write an allocation's logs to the node's disk and return where, with the newest part of both as text."""
+    deployment = deployment_get(call.invoker, request.ensemble_id)
+    allocation = allocation_of(deployment, request.allocation_name)
+    source = outside.OUTSIDE.logs
+    return messages.DeploymentLogsResponse(
+        LogsWrittenTo=source.write(allocation.pk) if source else "",
+        Stdout=_log_text(allocation, "stdout", request.tail),
+        Stderr=_log_text(allocation, "stderr", request.tail),
+    )
+
+
+@behavior(
+    "/dms/node/deployment/info",
+    request=messages.DeploymentInfoRequest,
+    response=messages.DeploymentInfoResponse,
+)
+def deployment_info(call: Call, request: messages.DeploymentInfoRequest) -> messages.DeploymentInfoResponse:
+    """Return status, manifest, allocations and timeline of a deployment in one answer."""
+    deployment = deployment_get(call.invoker, request.id)
+    allocations = [
+        row
+        for row in deployment.allocations.all()
+        if not request.allocation_names or {str(row), row.name} & set(request.allocation_names)
+    ]
+    logs = None
+    if request.include_logs:
+        logs = {
+            str(row): {stream: _log_text(row, stream, None) for stream in ("stdout", "stderr")}
+            for row in allocations
+        }
+    return messages.DeploymentInfoResponse(
+        ID=deployment.pk,
+        Name=deployment.name,
+        Status=deployment.status,
+        Reason=deployment.reason,
+        Reasons=deployment.reasons,
+        Manifest=deployment.manifest,
+        Allocations=[allocation_view(row) for row in allocations],
+        Events=[_event(row) for row in deployment.events.values("at", "actor", "kind", "text", "data")],
+        Logs=logs,
+    )
+
+
+def _event(row: dict[str, Any]) -> dict[str, Any]:
+    return row | {"at": row["at"].isoformat()}
+
+
+@behavior(
+    "/dms/node/deployment/shutdown",
+    request=messages.DeploymentRequest,
+    response=messages.DeploymentShutdownResponse,
+    changes=True,
+)
+def deployment_shutdown(
+    call: Call, request: messages.DeploymentRequest
+) -> messages.DeploymentShutdownResponse:
+    """Stop a deployment, in whatever phase it is; its logs and its timeline stay."""
+    deployment = deployment_get(call.invoker, request.id)
+    if deployment.status in states.TERMINAL:
+        raise Refusal(
+            "deployment_not_running",
+            f"deployment is not running: it is {deployment.status}",
+            status=409,
+            hint="nothing is left to stop",
+        )
+    with transaction.atomic():
+        asked = Deployment.objects.filter(pk=deployment.pk, stop_wanted=False).update(stop_wanted=True)
+        if asked:
+            record(deployment, "shutdown", f"shutdown asked for by {call.invoker}", actor=call.invoker.did)
+            announce(deployment)
+        wake(ADVANCE, deployment.pk, queue="orchestrator")
+    return messages.DeploymentShutdownResponse(OK=True)
+
+
+@behavior("/dms/node/allocations/list", request=Empty, response=messages.AllocationsListResponse)
+def allocations_list(call: Call, request: Empty) -> messages.AllocationsListResponse:
+    """List the allocations that run or wait on this node."""
+    rows = (
+        allocations_visible_to(call.invoker)
+        .filter(node=call.node)
+        .exclude(status__in=states.ALLOCATION_TERMINAL)
+        .order_by("created_at")
+    )
+    return messages.AllocationsListResponse(allocations=[allocation_view(row) for row in rows])

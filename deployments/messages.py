@@ -1,0 +1,124 @@
+"""Requests and responses of the deployment behaviors, under the seed's names. Pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from node.message import Message
+
+
+class NewDeploymentRequest(Message):
+    """An ensemble, as YAML text or as the parsed document, and how long it may take to run."""
+
+    ensemble: str | dict[str, Any] = Field(
+        alias="Ensemble", description="YAML or JSON text, or the document."
+    )
+    deadline_s: float | None = Field(
+        None, alias="DeadlineSeconds", gt=0, description="Running must be reached within; default 600."
+    )
+    name: str = Field("", alias="Name", max_length=60, description="What people see; default metadata.name.")
+
+
+class NewDeploymentResponse(Message):
+    """`Status` OK and the deployment's id."""
+
+    status: str = Field(alias="Status")
+    ensemble_id: str | None = Field(None, alias="EnsembleID")
+    error: str | None = Field(None, alias="Error")
+
+
+class DeploymentListRequest(Message):
+    """Filters, order and page of the list; everything is optional."""
+
+    metadata: dict[str, str] = Field(default_factory=dict, alias="Metadata")
+    limit: int = Field(100, alias="Limit", ge=1, le=1000)
+    offset: int = Field(0, alias="Offset", ge=0)
+    status: list[str] = Field(default_factory=list, alias="Status")
+    created_after: str | None = Field(None, alias="CreatedAfter", description="RFC 3339.")
+    created_before: str | None = Field(None, alias="CreatedBefore", description="RFC 3339.")
+    updated_after: str | None = Field(None, alias="UpdatedAfter", description="RFC 3339.")
+    updated_before: str | None = Field(None, alias="UpdatedBefore", description="RFC 3339.")
+    sort_by: str = Field("-created_at", alias="SortBy", description="A field; `-` before it: descending.")
+
+
+class DeploymentListResponse(Message):
+    """Id to status, in the asked order; `Total` counts all that match."""
+
+    deployments: dict[str, str] = Field(alias="Deployments")
+    total: int = Field(0, alias="Total")
+
+
+class DeploymentRequest(Message):
+    """The id of a deployment."""
+
+    id: str = Field(alias="ID")
+
+
+class DeploymentStatusResponse(Message):
+    """The status by name, and why."""
+
+    status: str = Field(alias="Status")
+    error: str = Field("", alias="Error")
+
+
+class DeploymentManifestResponse(Message):
+    """The manifest: which allocation runs where, at which address, with which ports."""
+
+    manifest: dict[str, Any] = Field(alias="Manifest")
+    error: str = Field("", alias="Error")
+
+
+class DeploymentLogsRequest(Message):
+    """An allocation's log: `AllocationName` is `node.allocation`, or the allocation's name where that is enough."""
+
+    ensemble_id: str = Field(alias="EnsembleID")
+    allocation_name: str = Field("", alias="AllocationName")
+    tail: int | None = Field(None, alias="Tail", ge=0, le=100_000, description="Only the last lines.")
+
+
+class DeploymentLogsResponse(Message):
+    """The folder that holds stdout.log and stderr.log, and the newest part of both as text."""
+
+    logs_written_to: str = Field(alias="LogsWrittenTo")
+    error: str = Field("", alias="Error")
+    stdout: str = Field("", alias="Stdout")
+    stderr: str = Field("", alias="Stderr")
+
+
+class DeploymentInfoRequest(Message):
+    """Which deployment, and what to include."""
+
+    id: str = Field(alias="ID")
+    include_logs: bool = Field(False, alias="IncludeLogs")
+    allocation_names: list[str] = Field(default_factory=list, alias="AllocationNames")
+
+
+class DeploymentInfoResponse(Message):
+    """Status, manifest, allocations and timeline in one answer."""
+
+    id: str = Field(alias="ID")
+    name: str = Field(alias="Name")
+    status: str = Field(alias="Status")
+    reason: str = Field("", alias="Reason")
+    reasons: list[dict[str, Any]] = Field(default_factory=list, alias="Reasons")
+    manifest: dict[str, Any] = Field(alias="Manifest")
+    allocations: list[dict[str, Any]] = Field(alias="Allocations")
+    events: list[dict[str, Any]] = Field(alias="Events")
+    logs: dict[str, dict[str, str]] | None = Field(None, alias="Logs")
+    error: str = Field("", alias="Error")
+
+
+class DeploymentShutdownResponse(Message):
+    """`OK` once the shutdown is asked for; the status tells when it is done."""
+
+    ok: bool = Field(alias="OK")
+    error: str = Field("", alias="Error")
+
+
+class AllocationsListResponse(Message):
+    """The allocations that run or wait on this node and that the caller may see."""
+
+    allocations: list[dict[str, Any]] = Field(alias="allocations")
+    error: str = Field("", alias="error")

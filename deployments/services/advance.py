@@ -1,0 +1,214 @@
+"""Advance a deployment: one arrow of the state machine a transaction, until nothing more can be done now.
+
+Any number of workers may call it at any time: each step locks the deployment's row, decides from rows alone and
+writes rows; what must happen outside (start or stop an execution) is a wake-up after commit. Calling it again
+is harmless, so a lost message costs no more than the wait for the next sweep.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+from node.services.ledger import release
+
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal
+from deployments import states
+from deployments.ensemble import Ensemble
+from deployments.models import Allocation, BidRequest, Deployment
+from deployments.services import bidding
+from deployments.services.allocations import allocations_stop, ask_start, terminate_pending
+from deployments.services.commit import commit_placement
+from deployments.services.manifest import manifest_refresh
+from deployments.services.timeline import move, record
+from node.models import Node
+from node.outside import OUTSIDE
+from node.wake import wake
+
+STEPS_MAX = 32
+CLEAN_UP = "workers.tasks.execute.clean_up"
+TRANSIENT_CHECKS = frozenset({"port", "ports", "in_use", "usage"})
+
+
+def deployment_advance(deployment_id: str) -> str:
+    """Take every step that is possible now and return the status that was reached ("" when there is no such row)."""
+    usage: Mapping[str, Any] | None = None
+    for _ in range(STEPS_MAX):
+        peek = Deployment.objects.filter(pk=deployment_id).values_list("status", flat=True).first()
+        if peek in {states.PREPARING, states.COMMITTING} and usage is None and OUTSIDE.probe is not None:
+            usage = OUTSIDE.probe.usage()
+        with transaction.atomic():
+            deployment = (
+                Deployment.objects.select_for_update(of=("self",))
+                .select_related("owner", "orchestrator__identity")
+                .filter(pk=deployment_id)
+                .first()
+            )
+            if deployment is None:
+                return ""
+            if not _step(deployment, usage):
+                return deployment.status
+    return deployment.status
+
+
+def _step(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
+    """Follow one arrow; False when the deployment waits for something."""
+    if deployment.status in states.TERMINAL:
+        return False
+    if deployment.status == states.SHUTTING_DOWN:
+        return _shutting_down(deployment)
+    if deployment.stop_wanted:
+        move(deployment, states.SHUTTING_DOWN, "shutting down")
+        return True
+    if deployment.status in states.BEFORE_RUNNING and timezone.now() > deployment.deadline_at:
+        _give_up(deployment, f"the deadline passed while {deployment.status}", [])
+        return True
+    if deployment.status == states.PREPARING:
+        return _prepare(deployment, usage)
+    if deployment.status == states.COMMITTING:
+        return _commit(deployment, usage)
+    if deployment.status == states.PROVISIONING:
+        return _provision(deployment)
+    if deployment.status == states.RUNNING:
+        return _run(deployment)
+    return False
+
+
+def _prepare(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
+    deployment.attempt += 1
+    Deployment.objects.filter(pk=deployment.pk).update(attempt=deployment.attempt)
+    ensemble = Ensemble.from_document(deployment.ensemble)
+    placement = bidding.ask(deployment, ensemble, usage)
+    if placement.complete:
+        names = Node.objects.in_bulk(set(placement.providers.values()), field_name="id")
+        where = ", ".join(sorted(node.name for node in names.values()))
+        record(deployment, "bid", f"bids for all {len(ensemble.nodes)} nodes, from {where}")
+        move(deployment, states.COMMITTING, f"committing on {where}")
+        return True
+    reasons = [
+        reason
+        for bid in BidRequest.objects.filter(deployment=deployment, round=deployment.attempt).values_list(
+            "bids__reasons", flat=True
+        )
+        for reason in bid or []
+    ]
+    _give_up(deployment, _not_placed(placement.missing, reasons), reasons)
+    return True
+
+
+def _not_placed(missing: tuple[str, ...], reasons: list[dict[str, str]]) -> str:
+    nodes = ", ".join(missing)
+    if not reasons:
+        return f"not placed: nobody answered for {nodes}"
+    first = reasons[0]
+    numbers = ""
+    if first.get("needed") and first.get("available"):
+        numbers = f" ({first['needed']} wanted, {first['available']} available)"
+    return f"not placed: {nodes}: {first.get('message', '')}{numbers}"
+
+
+def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
+    ensemble = Ensemble.from_document(deployment.ensemble)
+    try:
+        with transaction.atomic():
+            commit_placement(deployment, ensemble, usage)
+    except Refusal as refusal:
+        reasons = [reason.document() for reason in refusal.reasons]
+        if deployment.attempt < NUMBERS.deployment_attempts_max:
+            move(deployment, states.PREPARING, f"commit refused, asking again: {refusal.detail}")
+        else:
+            _give_up(deployment, f"commit refused: {refusal.detail}", reasons)
+        return True
+    record(deployment, "commit", f"committed {len(ensemble.allocations)} allocations")
+    manifest_refresh(deployment)
+    move(deployment, states.PROVISIONING, "provisioning")
+    return True
+
+
+def _provision(deployment: Deployment) -> bool:
+    allocations = list(deployment.allocations.all())
+    failed = [item for item in allocations if item.status == Allocation.Status.FAILED]
+    if failed:
+        _give_up(deployment, failure_text(failed[0]), [failure(item) for item in failed])
+        return True
+    for level in sorted({item.level for item in allocations}):
+        members = [item for item in allocations if item.level == level]
+        fresh = [item for item in members if not item.start_wanted]
+        if fresh:
+            ask_start(deployment, fresh)
+            return False
+        if any(item.status == Allocation.Status.PENDING for item in members):
+            return False
+    move(deployment, states.RUNNING, f"all {len(allocations)} allocations started", reason="")
+    return True
+
+
+def _run(deployment: Deployment) -> bool:
+    allocations = list(deployment.allocations.all())
+    if any(item.status not in states.ALLOCATION_TERMINAL for item in allocations):
+        return False
+    failed = [item for item in allocations if item.status == Allocation.Status.FAILED]
+    if failed:
+        reasons = [failure(item) for item in failed]
+        move(
+            deployment,
+            states.FAILED,
+            failure_text(failed[0]),
+            reason=failure_text(failed[0]),
+            reasons=reasons,
+        )
+    else:
+        move(deployment, states.COMPLETED, "every allocation has ended well")
+    _finish(deployment)
+    return True
+
+
+def _shutting_down(deployment: Deployment) -> bool:
+    terminate_pending(deployment)
+    left = list(deployment.allocations.exclude(status__in=states.ALLOCATION_TERMINAL))
+    if left:
+        allocations_stop(left)
+        return False
+    if deployment.fail_wanted:
+        move(deployment, states.FAILED, deployment.reason or "failed")
+    else:
+        move(deployment, states.COMPLETED, "everything is stopped")
+    _finish(deployment)
+    return True
+
+
+def _give_up(deployment: Deployment, reason: str, reasons: list[dict[str, str]]) -> None:
+    """End as Failed: at once when nothing was started, else after everything has been stopped."""
+    if not deployment.allocations.exclude(status__in=states.ALLOCATION_TERMINAL).exists():
+        move(deployment, states.FAILED, reason, reason=reason, reasons=reasons)
+        _finish(deployment)
+        return
+    Deployment.objects.filter(pk=deployment.pk).update(stop_wanted=True, fail_wanted=True)
+    deployment.stop_wanted = deployment.fail_wanted = True
+    move(deployment, states.SHUTTING_DOWN, f"stopping: {reason}", reason=reason, reasons=reasons)
+
+
+def _finish(deployment: Deployment) -> None:
+    """Free what is still held and remove what the allocations shared."""
+    ids = list(deployment.allocations.values_list("pk", flat=True))
+    release(ids)
+    manifest_refresh(deployment)
+    for node in {pk for pk in deployment.allocations.values_list("node_id", flat=True)}:
+        wake(CLEAN_UP, deployment.pk, queue=f"executor.{node}")
+
+
+def failure(allocation: Allocation) -> dict[str, str]:
+    """Return the failure of an allocation as a reason."""
+    return {
+        "subject": str(allocation),
+        "check": allocation.reason or "failed",
+        "message": allocation.detail or allocation.reason or "failed",
+    }
+
+
+def failure_text(allocation: Allocation) -> str:
+    """Return one sentence: which allocation failed, and why."""
+    return f"{allocation}: {allocation.reason}: {allocation.detail}".rstrip(": ")

@@ -1,0 +1,191 @@
+"""The life of one allocation: asked to start, claimed by a worker, started, ended, stopped.
+
+The executor's worker calls these; every change of status is a conditional UPDATE, so that a late or repeated
+report changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from node.services.ledger import allocate, release
+
+from capabilities.numbers import NUMBERS
+from deployments import states
+from deployments.models import Allocation, Deployment
+from deployments.services.timeline import announce, record
+from node.wake import wake
+
+START = "workers.tasks.execute.start"
+STOP = "workers.tasks.execute.stop"
+Status = Allocation.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an execution ended: the named cause, its sentence and the exit code if there was one."""
+
+    cause: str
+    detail: str = ""
+    exit_code: int | None = None
+
+
+def execution_id(allocation: Allocation) -> str:
+    """Return the executor's name of the allocation's present attempt."""
+    digest = hashlib.sha256(allocation.pk.encode()).hexdigest()[:20]
+    return f"{digest}-{allocation.attempt}"
+
+
+def ask_start(deployment: Deployment, allocations: Iterable[Allocation]) -> None:
+    """Say that these allocations' turn has come, and wake their nodes' executors."""
+    for allocation in allocations:
+        allocation.attempt += 1
+        allocation.start_wanted = True
+        allocation.execution_id = execution_id(allocation)
+        Allocation.objects.filter(pk=allocation.pk, start_wanted=False).update(
+            start_wanted=True, attempt=allocation.attempt, execution_id=allocation.execution_id
+        )
+        wake(START, allocation.pk, queue=f"executor.{allocation.node_id}")
+    announce(deployment)
+
+
+def claim(allocation_id: str, *, now: datetime, lease_s: float) -> Allocation | None:
+    """Take the work on an allocation for `lease_s` seconds; None when somebody else has it or nothing is to do."""
+    taken = (
+        Allocation.objects.filter(pk=allocation_id)
+        .filter(Q(start_wanted=True, status=Status.PENDING) | Q(stop_wanted=True))
+        .exclude(status__in=states.ALLOCATION_TERMINAL)
+        .filter(Q(lease_until=None) | Q(lease_until__lt=now))
+        .update(lease_until=now + timedelta(seconds=lease_s))
+    )
+    if not taken:
+        return None
+    return Allocation.objects.select_related("deployment", "owner", "node__identity").get(pk=allocation_id)
+
+
+def renew(allocation: Allocation, *, lease_s: float, progress: str = "") -> bool:
+    """Keep the claim, note the progress, and say whether the allocation is still wanted."""
+    now = timezone.now()
+    fields: dict[str, object] = {"lease_until": now + timedelta(seconds=lease_s)}
+    if progress:
+        fields["progress"] = progress[:120]
+    Allocation.objects.filter(pk=allocation.pk, status=Status.PENDING).update(**fields)
+    announce(allocation.deployment, [allocation.node_id])
+    return not Allocation.objects.filter(pk=allocation.pk, stop_wanted=True).exists()
+
+
+def allocation_started(allocation: Allocation, *, priv_addr: str, started_at: datetime | None) -> bool:
+    """Note that the execution runs; False when the allocation has ended or moved on meanwhile."""
+    with transaction.atomic():
+        changed = Allocation.objects.filter(
+            pk=allocation.pk, status=Status.PENDING, attempt=allocation.attempt
+        ).update(
+            status=Status.RUNNING,
+            priv_addr=priv_addr,
+            started_at=started_at or timezone.now(),
+            lease_until=None,
+            progress="",
+            reason="",
+            detail="",
+        )
+        if not changed:
+            return False
+        allocate(allocation.pk)
+        record(
+            allocation.deployment,
+            "allocation",
+            f"{allocation} started" + (f" (attempt {allocation.attempt})" if allocation.attempt > 1 else ""),
+            allocation=allocation,
+            status=Status.RUNNING,
+        )
+        announce(allocation.deployment, [allocation.node_id])
+    return True
+
+
+def allocation_ended(allocation: Allocation, ending: Ending) -> bool:
+    """Note that the attempt is over, with its cause, and free what it held. False when that is known already."""
+    status, cause, text = _verdict(allocation, ending)
+    with transaction.atomic():
+        changed = (
+            Allocation.objects.filter(pk=allocation.pk, attempt=allocation.attempt)
+            .exclude(status__in=states.ALLOCATION_TERMINAL)
+            .update(
+                status=status,
+                reason=cause,
+                detail=ending.detail,
+                exit_code=ending.exit_code,
+                ended_at=timezone.now(),
+                lease_until=None,
+                progress="",
+            )
+        )
+        if not changed:
+            return False
+        release([allocation.pk])
+        record(
+            allocation.deployment,
+            "allocation",
+            text,
+            allocation=allocation,
+            status=status,
+            cause=cause,
+            exit_code=ending.exit_code,
+        )
+        announce(allocation.deployment, [allocation.node_id])
+    return True
+
+
+def _verdict(allocation: Allocation, ending: Ending) -> tuple[str, str, str]:
+    """Return status, cause and sentence. A service that exits by itself has failed, whatever its code."""
+    if allocation.stop_wanted and ending.cause in {"stopped", "completed", "exit_code", "killed", "gone"}:
+        return Status.TERMINATED, "stopped", f"{allocation} stopped"
+    if ending.cause == "completed" and allocation.type == "task":
+        return Status.COMPLETED, "completed", f"{allocation} completed"
+    if ending.cause == "completed":
+        return Status.FAILED, "exited", f"{allocation} exited by itself, though it is a service"
+    sentence = f": {ending.detail}" if ending.detail else ""
+    return Status.FAILED, ending.cause[:40], f"{allocation} failed: {ending.cause}{sentence}"
+
+
+def allocations_stop(allocations: Iterable[Allocation]) -> None:
+    """Ask for these allocations to be stopped, and wake their nodes' executors."""
+    for allocation in allocations:
+        Allocation.objects.filter(pk=allocation.pk).update(stop_wanted=True)
+        wake(STOP, allocation.pk, queue=f"executor.{allocation.node_id}")
+
+
+def terminate_pending(deployment: Deployment) -> None:
+    """End the allocations that no worker has begun to start: there is nothing to stop outside."""
+    pending = deployment.allocations.filter(status=Status.PENDING, start_wanted=False)
+    for allocation in pending:
+        allocation.stop_wanted = True
+        allocation_ended(allocation, Ending("stopped", "never started"))
+    deployment.allocations.filter(status=Status.STANDBY).update(status=Status.TERMINATED)
+
+
+def unfinished_on(node_id: object) -> list[str]:
+    """Return the allocations of a node that wait for a worker: to be started or to be stopped."""
+    return list(
+        Allocation.objects.filter(node_id=node_id)
+        .filter(Q(start_wanted=True, status=Status.PENDING) | Q(stop_wanted=True))
+        .exclude(status__in=states.ALLOCATION_TERMINAL)
+        .filter(Q(lease_until=None) | Q(lease_until__lt=timezone.now()))
+        .order_by("created_at")
+        .values_list("pk", flat=True)
+    )
+
+
+def drop_leases(node_id: object) -> None:
+    """Forget the claims of a worker that is gone; called when the node's worker starts."""
+    Allocation.objects.filter(node_id=node_id).exclude(lease_until=None).update(lease_until=None)
+
+
+def lease_seconds() -> float:
+    """Return how long a claim holds without being renewed."""
+    return NUMBERS.step_lease_s

@@ -1,0 +1,202 @@
+"""Ask for bids and answer them: each provider says yes with a signed bid, or no with every reason.
+
+The site's own node is asked directly. Its answers take the ensemble nodes in order and count what it has
+offered already, so that several of them fit on it together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils import timezone
+from node.services.ledger import check
+
+from capabilities import gojson
+from capabilities.custody import node_key
+from capabilities.refusal import Reason
+from deployments.ensemble import Ensemble, NodeSpec
+from deployments.matching import Offer, Placement, place
+from deployments.models import Bid, BidRequest, Deployment
+from node.models import Node
+from node.resources import Resources
+
+BID_PREFIX = b"dms-bid-"
+
+
+def requests_of(deployment: Deployment, ensemble: Ensemble) -> list[dict[str, Any]]:
+    """Return one BidRequestV1 for each ensemble node, as it goes over the wire."""
+    return [_request(name, spec, ensemble) for name, spec in ensemble.nodes.items()]
+
+
+def _request(name: str, spec: NodeSpec, ensemble: Ensemble) -> dict[str, Any]:
+    allocations = [ensemble.allocations[item] for item in spec.allocations]
+    return {
+        "NodeID": name,
+        "Executors": sorted({item.executor for item in allocations}),
+        "Resources": wanted(spec, ensemble).document(),
+        "Location": spec.location or {},
+        "PublicPorts": {
+            "Static": [port.public for port in spec.ports if port.public],
+            "Dynamic": sum(1 for port in spec.ports if not port.public),
+        },
+        "GeneralRequirements": {
+            "PrivilegedDocker": any(bool(item.params.get("privileged")) for item in allocations)
+        },
+        "Contracts": {},
+    }
+
+
+def wanted(spec: NodeSpec, ensemble: Ensemble) -> Resources:
+    """Return what all allocations of an ensemble node need together."""
+    total = Resources()
+    for name in spec.allocations:
+        total = total.add(ensemble.allocations[name].resources)
+    return total
+
+
+def ask(deployment: Deployment, ensemble: Ensemble, usage: Mapping[str, Any] | None) -> Placement:
+    """Run one round: write the request, collect the answers as rows, and match them."""
+    request = BidRequest.objects.create(
+        deployment=deployment,
+        round=deployment.attempt,
+        request={
+            "ID": deployment.pk,
+            "Nonce": deployment.attempt,
+            "Request": [{"V1": item} for item in requests_of(deployment, ensemble)],
+            "PeerExclusion": list(ensemble.exclude_peers),
+        },
+    )
+    node = deployment.orchestrator
+    bids = answer(node, request, ensemble, usage)
+    placement = place(
+        list(ensemble.nodes),
+        [Offer(bid.ensemble_node, str(bid.node_id)) for bid in bids if bid.verdict == Bid.Verdict.OFFERED],
+    )
+    for bid in bids:
+        if bid.verdict == Bid.Verdict.OFFERED and placement.complete:
+            won = placement.providers.get(bid.ensemble_node) == str(bid.node_id)
+            bid.verdict = Bid.Verdict.WON if won else Bid.Verdict.LOST
+    Bid.objects.bulk_create(bids)
+    return placement
+
+
+def answer(node: Node, request: BidRequest, ensemble: Ensemble, usage: Mapping[str, Any] | None) -> list[Bid]:
+    """Return the node's bid or refusal for each ensemble node of the request."""
+    offered = Resources()
+    ports: list[int] = []
+    dynamic = 0
+    bids = []
+    for name, spec in ensemble.nodes.items():
+        total = offered.add(wanted(spec, ensemble))
+        static = ports + [port.public for port in spec.ports if port.public]
+        count = dynamic + sum(1 for port in spec.ports if not port.public)
+        reasons = _refusals(node, name, spec, ensemble)
+        reasons += check(node, total, static_ports=static, dynamic_ports=count, usage=usage)
+        if reasons:
+            bids.append(
+                Bid(
+                    request=request,
+                    node=node,
+                    ensemble_node=name,
+                    verdict=Bid.Verdict.REFUSED,
+                    reasons=[{"subject": name, "peer": node.name} | item.document() for item in reasons],
+                )
+            )
+            continue
+        offered, ports, dynamic = total, static, count
+        bids.append(
+            Bid(
+                request=request,
+                node=node,
+                ensemble_node=name,
+                verdict=Bid.Verdict.OFFERED,
+                bid=_signed(node, request.deployment_id, name),
+            )
+        )
+    return bids
+
+
+def _refusals(node: Node, name: str, spec: NodeSpec, ensemble: Ensemble) -> tuple[Reason, ...]:
+    reasons: list[Reason] = []
+    if node.peer_id in ensemble.exclude_peers:
+        reasons.append(Reason("exclusion", "the ensemble excludes this peer", f"nodes.{name}"))
+    if spec.peer and spec.peer != node.peer_id:
+        reasons.append(
+            Reason(
+                "peer",
+                "pinned to another peer",
+                f"nodes.{name}.peer",
+                needed=spec.peer,
+                available=node.peer_id,
+                hint="remove `peer`, or give the peer id of a node that is connected",
+            )
+        )
+    if not spec.peer:
+        reasons += _location(node, name, spec.location or {})
+    for item in spec.allocations:
+        allocation = ensemble.allocations[item]
+        state = node.executors.get(allocation.executor, {})
+        if not state.get("available"):
+            here = sorted(key for key, value in node.executors.items() if value.get("available"))
+            reasons.append(
+                Reason(
+                    "executor",
+                    f"executor {allocation.executor} is not available here"
+                    + (f": {state['detail']}" if state.get("detail") else ""),
+                    f"allocations.{item}.executor",
+                    needed=allocation.executor,
+                    available=", ".join(here) or "none",
+                    hint=state.get("hint", "") or "./dms doctor says what each lack costs",
+                )
+            )
+    return tuple(reasons)
+
+
+def _location(node: Node, name: str, constraint: Mapping[str, Any]) -> list[Reason]:
+    def satisfies(item: Mapping[str, Any]) -> bool:
+        return all(
+            str(node.location.get(key, "")).lower() == str(value).lower()
+            for key, value in item.items()
+            if value
+        )
+
+    here = ", ".join(str(value) for value in node.location.values() if value) or "unknown"
+    accept, reject = constraint.get("accept") or [], constraint.get("reject") or []
+    if accept and not any(satisfies(item) for item in accept):
+        return [
+            Reason(
+                "location",
+                "this node is not where the ensemble accepts it",
+                f"nodes.{name}.location.accept",
+                needed=" or ".join(", ".join(map(str, item.values())) for item in accept),
+                available=here,
+                hint="the node's owner sets its location on the node's admin page",
+            )
+        ]
+    if any(satisfies(item) for item in reject):
+        return [
+            Reason(
+                "location", "the ensemble rejects this place", f"nodes.{name}.location.reject", available=here
+            )
+        ]
+    return []
+
+
+def _signed(node: Node, ensemble_id: str, ensemble_node: str) -> dict[str, Any]:
+    """Return a BidV1 with its signature over `dms-bid-` and the bid's JSON with an empty signature."""
+    bid = {
+        "EnsembleID": ensemble_id,
+        "NodeID": ensemble_node,
+        "Peer": node.peer_id,
+        "PubAddress": "",
+        "Location": dict(node.location),
+        "Handle": {
+            "did": {"uri": node.identity.did},
+            "addr": {"host": node.peer_id, "inbox": "root"},
+        },
+        "PromiseBid": False,
+        "Signature": "",
+    }
+    signature = node_key().sign(BID_PREFIX + gojson.dumps({"V1": bid}))
+    return {"V1": bid | {"Signature": gojson.base64_text(signature)}, "at": timezone.now().isoformat()}

@@ -1,0 +1,95 @@
+"""Accept an ensemble as a deployment: everything that can be checked is checked before it is acknowledged."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import uuid
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from capabilities.models import Identity
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal
+from deployments.confinement import ensemble_violations
+from deployments.ensemble import Ensemble, parse
+from deployments.models import Deployment
+from deployments.services.timeline import announce, record
+from node.models import Node
+from node.wake import wake
+
+ADVANCE = "workers.tasks.orchestrate.advance"
+NAME_MAX = 60
+
+
+def parse_or_refuse(ensemble: str | Mapping[str, Any]) -> tuple[Ensemble, str]:
+    """Return the parsed ensemble and its text; Refusal `invalid_ensemble` carries every error with its line."""
+    text = ensemble if isinstance(ensemble, str) else json.dumps(ensemble, ensure_ascii=False)
+    parsed = parse(text)
+    if parsed.ensemble is None or parsed.errors:
+        count = len(parsed.errors)
+        first = parsed.errors[0].message if parsed.errors else "it is empty"
+        raise Refusal(
+            "invalid_ensemble",
+            f"the ensemble has {count} error{'s' if count != 1 else ''}; the first: {first}",
+            status=422,
+            hint="./dms validate FILE shows each with its line",
+            errors=[error.document() for error in parsed.errors],
+        )
+    return parsed.ensemble, text
+
+
+def refuse_forbidden(ensemble: Ensemble, node: Node) -> None:
+    """Refuse options that the node's owner has not enabled, whatever the caller holds."""
+    reasons = ensemble_violations(ensemble.document(), node.allowances)
+    if reasons:
+        raise Refusal(
+            "confinement",
+            f"{reasons[0].path}: {reasons[0].message}",
+            status=403,
+            hint="the node's owner can enable this on the node's admin page, under allowances",
+            reasons=tuple(reasons),
+        )
+
+
+def deployment_submit(
+    *,
+    owner: Identity,
+    node: Node,
+    ensemble: str | Mapping[str, Any],
+    now: datetime,
+    deadline_s: float | None = None,
+    name: str = "",
+) -> Deployment:
+    """Write the deployment's row and wake its orchestrator. Refuses what can never run, with every reason."""
+    config, text = parse_or_refuse(ensemble)
+    refuse_forbidden(config, node)
+    seconds = NUMBERS.deployment_deadline_s if deadline_s is None else deadline_s
+    if not NUMBERS.deployment_min_time_s <= seconds <= NUMBERS.deployment_deadline_max_s or seconds <= 0:
+        raise Refusal(
+            "deadline_out_of_range",
+            f"a deadline of {seconds:g} s is not possible",
+            hint=f"give more than {NUMBERS.deployment_min_time_s:g} and at most "
+            f"{NUMBERS.deployment_deadline_max_s:g} seconds",
+        )
+    with transaction.atomic():
+        deployment = Deployment.objects.create(
+            id=hashlib.sha256(f"{node.peer_id}{uuid.uuid1()}".encode()).hexdigest(),
+            owner=owner,
+            orchestrator=node,
+            name=(name or config.metadata.get("name") or ", ".join(config.allocations))[:NAME_MAX],
+            source=text,
+            ensemble=config.document(),
+            metadata=dict(config.metadata),
+            only_tasks=all(spec.type == "task" for spec in config.allocations.values()),
+            deadline_at=now + timedelta(seconds=seconds),
+            created_at=now,
+            updated_at=now,
+        )
+        record(deployment, "status", f"submitted by {owner}", actor=owner.did, to=deployment.status)
+        announce(deployment)
+        wake(ADVANCE, deployment.pk, queue="orchestrator")
+    return deployment

@@ -1,0 +1,200 @@
+"""Run allocations on this node: start, stop, collect what ended. The tasks and the watcher call these.
+
+Everything here is safe to repeat: the claim is one conditional UPDATE with a lease, executions are named by
+allocation and attempt (starting one that exists adopts it), and endings are conditional updates.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+from django.conf import settings
+from django.utils import timezone
+
+from capabilities.numbers import NUMBERS
+from deployments.ensemble import AllocationSpec
+from deployments.models import Allocation
+from deployments.services.advance import deployment_advance
+from deployments.services.allocations import (
+    Ending,
+    allocation_ended,
+    allocation_started,
+    claim,
+    renew,
+)
+from node.resources import Resources
+from workers.executors.base import (
+    Cause,
+    Execution,
+    ExecutionRequest,
+    Executor,
+    ExecutorError,
+    PortBinding,
+    State,
+)
+from workers.executors.registry import executors
+from workers.logs import keep_logs
+from workers.volumes import mounts_for
+
+logger = logging.getLogger(__name__)
+PROGRESS_EVERY_S = 0.5
+
+
+def executor_of(allocation: Allocation) -> Executor:
+    """Return the executor that runs the allocation; ExecutorError when this node has none of that name."""
+    found = executors(allocation.node.identity.did).get(allocation.executor)
+    if found is None:
+        raise ExecutorError(
+            Cause.START_FAILED, f"executor {allocation.executor} is not available on this node"
+        )
+    return found
+
+
+def work_dir(allocation: Allocation) -> Path:
+    """Return the folder that belongs to the allocation's present attempt."""
+    path: Path = settings.DMS_HOME.path("work", "allocations", allocation.execution_id)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return path
+
+
+def request_of(allocation: Allocation) -> ExecutionRequest:
+    """Return everything the executor must know, from the allocation's row."""
+    spec = AllocationSpec.from_document(allocation.spec)
+    granted = Resources.from_document(allocation.spec["granted"])
+    last = 0.0
+
+    def progress(text: str) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PROGRESS_EVERY_S:
+            last = now
+            renew(allocation, lease_s=NUMBERS.step_lease_s, progress=text)
+
+    def cancelled() -> bool:
+        return Allocation.objects.filter(pk=allocation.pk, stop_wanted=True).exists()
+
+    return ExecutionRequest(
+        execution_id=allocation.execution_id,
+        allocation_id=allocation.pk,
+        deployment_id=allocation.deployment_id,
+        attempt=allocation.attempt,
+        node_did=allocation.node.identity.did,
+        owner_did=allocation.owner.did,
+        type=allocation.type,
+        params=spec.params,
+        cpu_centicores=granted.cpu_centicores,
+        ram_bytes=granted.ram_bytes,
+        disk_bytes=granted.disk_bytes,
+        gpus=tuple(gpu.document() for gpu in granted.gpus),
+        ports=tuple(
+            PortBinding(port["public"], port["private"], port["protocol"]) for port in allocation.ports
+        ),
+        mounts=mounts_for(spec.volumes, allocation.owner.did, frozenset(allocation.node.allowances)),
+        dns_name=allocation.dns_name,
+        scripts=tuple(allocation.deployment_scripts(spec.provision)),
+        work_dir=work_dir(allocation),
+        allowances=frozenset(allocation.node.allowances),
+        progress=progress,
+        cancelled=cancelled,
+    )
+
+
+def allocation_start(allocation_id: str) -> None:
+    """Start the allocation if it waits for that and nobody else is at it."""
+    allocation = claim(allocation_id, now=timezone.now(), lease_s=NUMBERS.step_lease_s)
+    if allocation is None:
+        return
+    if allocation.stop_wanted:
+        _stop_claimed(allocation)
+        return
+    try:
+        execution = executor_of(allocation).start(request_of(allocation))
+    except ExecutorError as error:
+        _failed_to_start(allocation, error)
+        return
+    if allocation_started(
+        allocation, priv_addr=execution.priv_addr, started_at=execution.started_at or timezone.now()
+    ):
+        deployment_advance(allocation.deployment_id)
+    # The end of a short task, or a stop, may have come before the row said running.
+    collect(allocation.execution_id)
+    if Allocation.objects.filter(pk=allocation.pk, stop_wanted=True).exists():
+        allocation_stop(allocation.pk)
+
+
+def _failed_to_start(allocation: Allocation, error: ExecutorError) -> None:
+    allocation.refresh_from_db(fields=["stop_wanted"])
+    logger.info("allocation %s did not start: %s: %s", allocation.pk, error.cause, error.detail)
+    cause = Cause.STOPPED if allocation.stop_wanted else error.cause
+    _finish(allocation, Ending(cause, error.detail))
+
+
+def allocation_stop(allocation_id: str) -> None:
+    """Stop the allocation if that is wanted and nobody else is at it."""
+    allocation = claim(
+        allocation_id, now=timezone.now(), lease_s=NUMBERS.step_lease_s + NUMBERS.allocation_stop_grace_s
+    )
+    if allocation is not None and allocation.stop_wanted:
+        _stop_claimed(allocation)
+
+
+def _stop_claimed(allocation: Allocation) -> None:
+    try:
+        executor = executor_of(allocation)
+        execution = executor.stop(allocation.execution_id, NUMBERS.allocation_stop_grace_s)
+    except ExecutorError as error:
+        if error.transient:
+            logger.warning("stopping %s: %s; the sweep tries again", allocation.pk, error.detail)
+            Allocation.objects.filter(pk=allocation.pk).update(lease_until=None)
+            return
+        execution = Execution(allocation.execution_id, allocation.pk, allocation.deployment_id, State.GONE)
+    _finish(allocation, Ending(Cause.STOPPED, execution.detail, execution.exit_code))
+
+
+def collect(execution_id: str) -> None:
+    """If the execution has ended, note how, keep its log and remove it. Called on every event and sweep."""
+    allocation = (
+        Allocation.objects.select_related("deployment", "owner", "node__identity")
+        .filter(execution_id=execution_id)
+        .first()
+    )
+    if allocation is None or allocation.status != Allocation.Status.RUNNING:
+        return
+    try:
+        execution = executor_of(allocation).inspect(execution_id)
+    except ExecutorError as error:
+        logger.warning("looking at %s: %s", execution_id, error.detail)
+        return
+    if execution.state == State.EXITED:
+        cause = execution.cause or Cause.EXIT_CODE
+        _finish(allocation, Ending(cause, execution.detail, execution.exit_code))
+    elif execution.state == State.GONE:
+        _finish(allocation, Ending(Cause.GONE, "its execution is gone; somebody else removed it"))
+
+
+def _finish(allocation: Allocation, ending: Ending) -> None:
+    """Keep the log, note the end, remove the execution, and let the deployment go on."""
+    keep_logs(allocation)
+    if allocation_ended(allocation, ending):
+        deployment_advance(allocation.deployment_id)
+    try:
+        executor_of(allocation).remove(allocation.execution_id)
+    except ExecutorError as error:
+        logger.warning("removing %s: %s; the sweep tries again", allocation.execution_id, error.detail)
+
+
+def enforce_disk(allocation: Allocation) -> None:
+    """Kill an allocation that has written more than it was granted, with the reason `disk_limit`."""
+    granted = Resources.from_document(allocation.spec["granted"]).disk_bytes
+    try:
+        executor = executor_of(allocation)
+        used = executor.disk_used_bytes(allocation.execution_id)
+        if used > granted:
+            detail = f"wrote {used} bytes, {granted} were granted"
+            executor.kill(allocation.execution_id, Cause.DISK_LIMIT, detail)
+    except ExecutorError as error:
+        logger.warning("measuring %s: %s", allocation.execution_id, error.detail)
+        return
+    collect(allocation.execution_id)
