@@ -196,7 +196,7 @@ def _finish(deployment: Deployment) -> None:
     ids = list(deployment.allocations.values_list("pk", flat=True))
     release(ids)
     manifest_refresh(deployment)
-    for node in {pk for pk in deployment.allocations.values_list("node_id", flat=True)}:
+    for node in set(deployment.allocations.values_list("node_id", flat=True)):
         wake(CLEAN_UP, deployment.pk, queue=f"executor.{node}")
 
 
