@@ -21,6 +21,8 @@ class Numbers:
     envelope_max_ahead_s: float = 600.0
     envelope_max_bytes: int = 1_048_576
     consumed_tokens_max_bytes: int = 16_384
+    token_chain_max_links: int = 16
+    token_max_paths: int = 128
     mailbox_depth: int = 100
     mailbox_workers: int = 8
     public_limit_allow: int = 4096
@@ -29,12 +31,17 @@ class Numbers:
     broadcast_limit_acquire: int = 1040
     topic_default_limit: int = 128
     invoke_timeout_s: float = 20.0
+    nonce_purge_s: float = 60.0
+    # A clock set back must not make an envelope valid again whose nonce has just been forgotten.
+    nonce_kept_after_s: float = 600.0
+    audit_request_max_bytes: int = 16_384
+    request_max_bytes: int = 1_048_576
 
     # Ensembles.
     ensemble_max_bytes: int = 1_048_576
     ensemble_max_depth: int = 32
-    ensemble_max_aliases: int = 1_000
-    ensemble_max_nodes: int = 200_000
+    ensemble_max_aliases: int = 20_000
+    ensemble_max_nodes: int = 500_000
     ensemble_max_allocations: int = 10_000
 
     # Ports.
@@ -64,6 +71,10 @@ class Numbers:
     # Executors.
     docker_timeout_s: float = 60.0
     docker_pull_timeout_s: float = 1_800.0
+    docker_probe_timeout_s: float = 3.0
+    docker_availability_s: float = 5.0
+    docker_connections_max: int = 64
+    docker_reconnect_max_s: float = 10.0
     container_pids_max: int = 4096
     sandbox_pids_max: int = 256
     log_max_bytes: int = 64 * (1 << 20)
@@ -76,9 +87,23 @@ class Numbers:
 
     # People and pages.
     login_link_lifetime_s: float = 600.0
+    role_grant_lifetime_s: float = 3650 * 86_400.0
     api_token_lifetime_s: float = 90 * 86_400.0
     password_hashes_at_once: int = 4
     live_updates_per_s: float = 10.0
+
+    # The site's own processes.
+    home_min_free_bytes: int = 200 * (1 << 20)
+    ready_timeout_s: float = 90.0
+    restart_backoff_s: float = 0.5
+    restart_backoff_max_s: float = 30.0
+    restart_healthy_s: float = 60.0
+    restart_first_start_max: int = 3
+    stop_grace_s: float = 7.0
+    process_log_max_bytes: int = 16 * (1 << 20)
+    redis_max_memory_bytes: int = 256 * (1 << 20)
+    worker_threads: int = 16
+    worker_alive_s: float = 5.0
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str]) -> Self:
