@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from knox.models import AbstractAuthToken
 
 
 class User(AbstractUser):
@@ -25,3 +26,16 @@ class LoginLink(models.Model):
 
     def __str__(self) -> str:
         return f"login link of {self.user} until {self.expires_at:%Y-%m-%d %H:%M}"
+
+
+class ApiToken(AbstractAuthToken):
+    """A revocable API token, hashed at rest, with the name its owner gave it."""
+
+    name = models.CharField(max_length=64, blank=True, help_text="What the token is for.")
+
+    class Meta(AbstractAuthToken.Meta):
+        abstract = False
+        ordering = ["-created"]
+
+    def __str__(self) -> str:
+        return f"{self.name or 'token'} of {self.user}"

@@ -1,0 +1,119 @@
+"""Reads: the capability context of this site, the tokens of a subject, and what an identity may see."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from capabilities import tokens
+from capabilities.context import CapabilityContext
+from capabilities.models import Anchor, AuditEntry, Identity, Token
+from capabilities.refusal import Refusal
+
+CONTEXT = "dms"
+# Anchors are only ever added and deleted, never changed: a stamp of three numbers tells whether any was.
+STAMP = "SELECT COUNT(*), COALESCE(MAX(id), 0), COALESCE(SUM(id), 0) FROM capabilities_anchor"
+HELD_MAX = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    stamp: tuple[int, ...]
+    did: str
+    context: CapabilityContext
+
+
+_lock = threading.Lock()
+_cached: dict[str, _Cached] = {}
+_parsed: dict[int, tokens.Token] = {}
+
+
+def site_identity() -> Identity:
+    """Return the identity of the site's first node; Refusal before the first start has made it."""
+    identity = Identity.objects.filter(kind=Identity.Kind.NODE).order_by("pk").first()
+    if identity is None:
+        raise Refusal(
+            "node_not_initialized",
+            "host node hasn't yet been initialized",
+            status=503,
+            hint="start the site once with `./dms up`",
+        )
+    return identity
+
+
+def site_context() -> CapabilityContext:
+    """Return the site's capability context, built anew when an anchor has come or gone in any process."""
+    with connection.cursor() as cursor:
+        cursor.execute(STAMP)
+        row = cursor.fetchone()
+    stamp = tuple(int(value) for value in row)
+    with _lock:
+        cached = _cached.get(CONTEXT)
+    if cached is not None and cached.stamp == stamp:
+        return cached.context
+    did = site_identity().did
+    context = _load(did)
+    with _lock:
+        _cached[CONTEXT] = _Cached(stamp, did, context)
+    return context
+
+
+def site_did() -> str:
+    """Return the DID this site acts under."""
+    site_context()
+    with _lock:
+        return _cached[CONTEXT].did
+
+
+def forget() -> None:
+    """Drop what is cached (another database is in use)."""
+    with _lock:
+        _cached.clear()
+        _parsed.clear()
+
+
+def tokens_of(did: str) -> tuple[tokens.Token, ...]:
+    """Return the unexpired, unrevoked tokens this site has issued to `did`."""
+    rows = Token.objects.filter(subject=did, revoked_at=None, expires_at__gt=timezone.now())
+    held = []
+    for pk, document in rows.values_list("pk", "document"):
+        token = _parsed.get(pk)
+        if token is None or token.subject != did:
+            token = tokens.Token.parse(document)
+            if len(_parsed) >= HELD_MAX:
+                _parsed.clear()
+            _parsed[pk] = token
+        held.append(token)
+    return tuple(held)
+
+
+def tokens_visible_to(identity: Identity, root: bool) -> QuerySet[Token]:
+    """Return the tokens `identity` may see: all for a root, else her own."""
+    rows = Token.objects.select_related("owner")
+    return rows if root else rows.filter(owner=identity)
+
+
+def audit_visible_to(identity: Identity, root: bool) -> QuerySet[AuditEntry]:
+    """Return the audit entries `identity` may see: all for a root, else what she did herself."""
+    rows = AuditEntry.objects.all()
+    return rows if root else rows.filter(actor=identity.did)
+
+
+def _load(did: str) -> CapabilityContext:
+    lists: dict[str, list[tokens.Token]] = {"require": [], "provide": []}
+    roots: set[str] = set()
+    revoked: set[str] = set()
+    for kind, key, document in Anchor.objects.filter(context=CONTEXT).values_list("kind", "key", "token"):
+        if kind == Anchor.Kind.ROOT:
+            roots.add(key)
+        elif kind == Anchor.Kind.REVOKE:
+            revoked.add(key)
+        else:
+            lists[kind].append(tokens.Token.parse(document))
+    return CapabilityContext(
+        did=did, roots=roots, require=lists["require"], provide=lists["provide"], revoked=revoked
+    )

@@ -1,0 +1,172 @@
+"""Writes: identities, grants, revocations, anchors; and the question everything rests on, `authorize`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from capabilities import custody, selectors, tokens
+from capabilities.context import Decision, permits
+from capabilities.did import did_of
+from capabilities.keys import PrivateKey
+from capabilities.models import Anchor, AuditEntry, Identity, Token
+from capabilities.refusal import Refusal
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractUser
+
+NS = 1_000_000_000
+
+
+def identity_for_user(user: AbstractUser) -> Identity:
+    """Return the user's identity, made with a fresh key on first use."""
+    existing = Identity.objects.filter(user=user).first()
+    if existing is not None:
+        return existing
+    key = PrivateKey.generate()
+    identity, _ = Identity.objects.get_or_create(
+        user=user,
+        defaults={
+            "did": did_of(key.public),
+            "kind": Identity.Kind.USER,
+            "name": user.get_username(),
+            "sealed_key": custody.seal_secret(key.marshal()),
+        },
+    )
+    return identity
+
+
+def identity_for_peer(did: str) -> Identity:
+    """Return the identity behind `did`, made as a peer's when it is new here."""
+    existing = Identity.objects.filter(did=did).first()
+    if existing is not None:
+        return existing
+    identity, _ = Identity.objects.get_or_create(
+        did=did, defaults={"kind": Identity.Kind.PEER, "name": did[-12:]}
+    )
+    return identity
+
+
+def key_of_identity(identity: Identity) -> PrivateKey:
+    """Return the private key of an identity of this site; Refusal for a peer's."""
+    if identity.sealed_key:
+        return PrivateKey.unmarshal(custody.unseal_secret(bytes(identity.sealed_key)))
+    key = custody.node_key() if identity.kind == Identity.Kind.NODE else None
+    if key is None or did_of(key.public) != identity.did:
+        raise Refusal(
+            "key_not_here", f"this site does not hold the private key of {identity.did}", status=409,
+            hint="let its holder sign",
+        )
+    return key
+
+
+def grant(
+    node_identity: Identity,
+    subject: str,
+    capabilities: Iterable[str],
+    lifetime: timedelta,
+    *,
+    topics: Iterable[str] = (),
+    action: str = "delegate",
+    depth: int = 0,
+) -> tokens.Token:
+    """Issue a token from `node_identity` to the DID `subject` and keep it as a row."""
+    expires_ns = time.time_ns() + int(lifetime.total_seconds() * NS)
+    token = tokens.issue(
+        key_of_identity(node_identity),
+        action=action,
+        subject=subject,
+        capabilities=tuple(capabilities),
+        topics=tuple(topics),
+        expires_ns=expires_ns,
+        depth=depth,
+    )
+    owner = identity_for_peer(subject)
+    Token.objects.create(
+        owner=owner,
+        issuer=token.issuer,
+        subject=token.subject,
+        action=token.action,
+        capabilities=list(token.capabilities),
+        topics=list(token.topics),
+        nonce=token.key.rsplit("#", 1)[1],
+        document=token.document(),
+        expires_at=datetime.fromtimestamp(token.expires_ns / NS, UTC),
+    )
+    return token
+
+
+def revoke(row: Token) -> None:
+    """Revoke an issued token for good: here at once, and for everybody who sees the revocation."""
+    token = tokens.Token.parse(row.document)
+    issuer = Identity.objects.get(did=row.issuer)
+    revocation = tokens.issue(
+        key_of_identity(issuer),
+        action="revoke",
+        subject=token.subject,
+        capabilities=token.capabilities,
+        expires_ns=token.expires_ns,
+        nonce=token.nonce,
+    )
+    with transaction.atomic():
+        Token.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=timezone.now())
+        Anchor.objects.get_or_create(
+            context=selectors.CONTEXT,
+            kind=Anchor.Kind.REVOKE,
+            key=token.key,
+            defaults={"token": revocation.document(), "expires_at": row.expires_at},
+        )
+
+
+def root_add(did: str) -> None:
+    """Trust `did` absolutely."""
+    Anchor.objects.get_or_create(context=selectors.CONTEXT, kind=Anchor.Kind.ROOT, key=did)
+
+
+def root_remove(did: str) -> None:
+    """Stop trusting `did` absolutely."""
+    Anchor.objects.filter(context=selectors.CONTEXT, kind=Anchor.Kind.ROOT, key=did).delete()
+
+
+def is_root(identity: Identity) -> bool:
+    """Say whether `identity` may do everything: the site's own node, or a root anchor."""
+    context = selectors.site_context()
+    return identity.did == context.did or identity.did in context.roots
+
+
+def authorize(identity: Identity, capability: str) -> Decision:
+    """Decide whether `identity` may invoke `capability` inside this site, and on which tokens that rests."""
+    context = selectors.site_context()
+    if identity.did == context.did or identity.did in context.roots:
+        return Decision(allowed=True, why="a root of this node", token_keys=())
+    held = selectors.tokens_of(identity.did)
+    return permits(context, identity.did, capability, held, time.time_ns())
+
+
+def audit(
+    *,
+    actor: str,
+    path: str,
+    outcome: str,
+    source: str,
+    reason: str = "",
+    remote_addr: str = "",
+    request: dict[str, Any] | None = None,
+    token_chain: Iterable[str] = (),
+) -> None:
+    """Write one entry of the audit log."""
+    AuditEntry.objects.create(
+        actor=actor[:160],
+        path=path[:255],
+        outcome=outcome,
+        reason=reason.replace("\x00", ""),
+        source=source,
+        remote_addr=remote_addr[:64],
+        request=request or {},
+        token_chain=list(token_chain),
+    )

@@ -1,0 +1,177 @@
+"""From an allowed invocation to its answer: schema, handler, audit. Every way in ends here.
+
+    1. the request is parsed by the behavior's own type; every bad field is named
+    2. the handler runs; its Refusals pass through unchanged
+    3. anything else it raises is a fault of ours: logged with the traceback, answered with the request's id
+    4. the audit log gets one entry: always when refused or failed, when allowed only if the behavior changes
+       something
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+from pydantic import ValidationError
+
+from capabilities.models import AuditEntry
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Reason, Refusal
+from capabilities.services import audit
+from node.message import Message
+from node.registry import Behavior, Call
+
+logger = logging.getLogger(__name__)
+
+SECRET = re.compile(r"pass(word|phrase)|secret|token|private|credential|authorization|api_?key", re.IGNORECASE)
+REMOVED = "(removed)"
+DEPTH_MAX = 64
+
+
+def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[str] = ()) -> Message:
+    """Parse, run and record one allowed invocation; Refusal says what was wrong."""
+    outcome, reason = AuditEntry.Outcome.ALLOWED, ""
+    try:
+        return entry.handler(call, parse(entry, payload))
+    except Refusal as refusal:
+        outcome, reason = AuditEntry.Outcome.REFUSED, f"{refusal.code}: {refusal.detail}"
+        raise
+    except Exception as error:
+        logger.exception("behavior %s failed, request %s", entry.path, call.request_id)
+        outcome, reason = AuditEntry.Outcome.FAILED, f"{type(error).__name__}, request {call.request_id}"
+        raise Refusal(
+            "internal_error",
+            f"{entry.path} failed unexpectedly",
+            status=500,
+            hint=f"the log of this site has the cause under request {call.request_id}",
+            request_id=call.request_id,
+        ) from error
+    finally:
+        if entry.changes or outcome != AuditEntry.Outcome.ALLOWED:
+            record(call.invoker.did, entry.path, outcome, call, reason=reason, payload=payload, token_chain=token_chain)
+
+
+def parse(entry: Behavior, payload: Any) -> Message:
+    """Return the request in the behavior's type; Refusal `invalid_request` with every bad field."""
+    if not isinstance(payload, Mapping):
+        raise _invalid(entry, (Reason("type", "the request must be a JSON object", hint="send {...}"),))
+    try:
+        nul = _holds_nul(payload)
+    except RecursionError:
+        raise _invalid(entry, (Reason("depth", "the request is nested too deeply"),)) from None
+    if nul:
+        raise _invalid(entry, (Reason("text", "text must not contain the character U+0000", nul),))
+    try:
+        return entry.request.model_validate(payload)
+    except ValidationError as error:
+        known = sorted(field.alias or name for name, field in entry.request.model_fields.items())
+        raise _invalid(entry, tuple(_reason(item, known) for item in error.errors(include_url=False))) from None
+
+
+def record(
+    actor: str,
+    path: str,
+    outcome: str,
+    call: Call | None,
+    *,
+    source: str = "",
+    remote_addr: str = "",
+    reason: str = "",
+    payload: Any = None,
+    token_chain: Iterable[str] = (),
+) -> None:
+    """Write the audit entry of one invocation, secrets removed."""
+    audit(
+        actor=actor,
+        path=path,
+        outcome=outcome,
+        reason=reason,
+        source=call.source if call else source,
+        remote_addr=call.remote_addr if call else remote_addr,
+        request=redacted(payload),
+        token_chain=token_chain,
+    )
+
+
+def redacted(payload: Any) -> dict[str, Any]:
+    """Return what the audit log keeps of a request: no secrets, bounded size."""
+    if not isinstance(payload, Mapping):
+        return {}
+    clean = _clean(payload, 0)
+    text = json.dumps(clean, cls=DjangoJSONEncoder)
+    if len(text) > NUMBERS.audit_request_max_bytes:
+        return {"left_out": f"{len(text)} bytes", "members": sorted(map(str, payload))[:50]}
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def _clean(value: Any, depth: int) -> Any:
+    if depth > DEPTH_MAX:
+        return "(too deep)"
+    if isinstance(value, Mapping):
+        return {
+            str(key).replace("\x00", ""): REMOVED if SECRET.search(str(key)) else _clean(item, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [_clean(item, depth + 1) for item in value]
+    if isinstance(value, str):
+        # Documents (an ensemble with its environment) may hold secrets in their text.
+        return f"({len(value)} characters)" if "\n" in value else value.replace("\x00", "")
+    return value if isinstance(value, int | float | bool) or value is None else str(value)
+
+
+def _holds_nul(value: Any, path: str = "") -> str:
+    if isinstance(value, str):
+        return (path or "(request)") if "\x00" in value else ""
+    if isinstance(value, Mapping):
+        items: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        items = enumerate(value)
+    else:
+        return ""
+    for key, item in items:
+        inner = f"{path}.{key}" if path else str(key)
+        if isinstance(key, str) and "\x00" in key:
+            return path or "(request)"
+        found = _holds_nul(item, inner)
+        if found:
+            return found
+    return ""
+
+
+def _invalid(entry: Behavior, reasons: tuple[Reason, ...]) -> Refusal:
+    plural = "s" if len(reasons) > 1 else ""
+    return Refusal(
+        "invalid_request",
+        f"{len(reasons)} field{plural} of the request to {entry.path} cannot be accepted",
+        status=400,
+        hint="; ".join(reason.message for reason in reasons[:3]),
+        reasons=reasons,
+    )
+
+
+def _reason(item: Any, known: list[str]) -> Reason:
+    path = ".".join(str(part) for part in item["loc"])
+    hint = ""
+    if item["type"] == "extra_forbidden":
+        hint = f"known members: {', '.join(known)}" if known else "this request has no members"
+    elif item["type"] == "missing":
+        hint = f"add {path}"
+    context = item.get("ctx") or {}
+    expected = context.get("expected") or context.get("ge") or context.get("gt") or context.get("le")
+    given = "" if item["type"] == "missing" else repr(item.get("input"))[:80]
+    if SECRET.search(path):
+        given = ""
+    return Reason(
+        check=str(item["type"]),
+        message=f"{path or 'request'}: {item['msg']}",
+        path=path,
+        needed="" if expected is None else str(expected),
+        available=given,
+        hint=hint,
+    )

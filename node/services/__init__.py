@@ -1,0 +1,1 @@
+"""Use cases that write: onboarding, ledger, ports, samples."""
