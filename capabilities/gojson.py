@@ -1,12 +1,12 @@
 """JSON exactly as Go's encoding/json (1.19) writes it, and read under the same rules.
 
-Signatures cover the re-serialised form of a message, so every byte counts: members in the order of the struct,
-no blanks, `<`, `>`, `&`, U+2028 and U+2029 escaped, control characters as `\\u00xx` except `\\n`, `\\r`, `\\t`,
-byte strings as padded base64, other text as raw UTF-8.
+Signatures cover the re-serialised form of a message, so every byte counts: members in the order of the
+struct, no blanks, `<`, `>`, `&`, U+2028 and U+2029 escaped, control characters as `\\u00xx` except `\\n`,
+`\\r`, `\\t`, byte strings as padded base64, other text as raw UTF-8.
 
-A Go string may hold bytes that are not UTF-8; Go writes each of them as the six characters `\\ufffd`. Here such
-a byte is a lone surrogate in a `str` (the `surrogateescape` convention). Reading never yields one: Go replaces
-what is not text by U+FFFD, and so does `loads`.
+A Go string may hold bytes that are not UTF-8; Go writes each of them as the six characters `\\ufffd`. Here
+such a byte is a lone surrogate in a `str` (the `surrogateescape` convention). Reading never yields one: Go
+replaces what is not text by U+FFFD, and so does `loads`.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ def loads(data: bytes, *, max_bytes: int) -> Any:
     text = data.decode("utf-8", "surrogateescape")
     try:
         value = _decode(text)
-        # Surrogates come from bytes that are not UTF-8 or from \ud8xx escapes; the look is cheaper than the walk.
+        # Surrogates come from bytes that are not UTF-8 or from \ud8xx escapes; looking costs less than walking.
         if b"\\u" in data or (not text.isascii() and _surrogate.search(text)):
             value = _cleaned(value)
     except RecursionError:

@@ -97,7 +97,9 @@ class PublicKey:
 
     def __post_init__(self) -> None:
         if len(self.raw) != _LENGTHS[self.type]:
-            raise KeyFault(f"an {self.type.name} key has {_LENGTHS[self.type]} bytes, not {len(self.raw)}")
+            raise KeyFault(
+                f"a key of type {self.type.name} has {_LENGTHS[self.type]} bytes, not {len(self.raw)}"
+            )
         if self.type in (KeyType.Secp256k1, KeyType.Eth):
             _point(self.raw)
 
@@ -170,7 +172,7 @@ def _of_peer_id(text: str) -> PublicKey:
     except ValueError as error:
         raise KeyFault(f"not a peer id: {error}") from None
     if data[:1] != b"\x00" or len(data) < 2 or data[1] != len(data) - 2:
-        raise KeyFault("the peer id holds a hash, not the key", "Only Ed25519 and secp256k1 ids hold the key.")
+        raise KeyFault("the peer id holds a hash, not the key", "Ed25519 and secp256k1 ids do.")
     return _unmarshal(data[2:])
 
 

@@ -55,17 +55,13 @@ _OFFSETS = _rotations()
 
 def _permute(lanes: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
     for constant in _CONSTANTS:
-        parity = [
-            lanes[x, 0] ^ lanes[x, 1] ^ lanes[x, 2] ^ lanes[x, 3] ^ lanes[x, 4] for x in range(5)
-        ]
+        parity = [lanes[x, 0] ^ lanes[x, 1] ^ lanes[x, 2] ^ lanes[x, 3] ^ lanes[x, 4] for x in range(5)]
         mixed = [parity[x - 1] ^ _turn(parity[(x + 1) % 5], 1) for x in range(5)]
         moved = {
-            (y, (2 * x + 3 * y) % 5): _turn(lane ^ mixed[x], _OFFSETS[x, y])
-            for (x, y), lane in lanes.items()
+            (y, (2 * x + 3 * y) % 5): _turn(lane ^ mixed[x], _OFFSETS[x, y]) for (x, y), lane in lanes.items()
         }
         lanes = {
-            (x, y): lane ^ (~moved[(x + 1) % 5, y] & moved[(x + 2) % 5, y])
-            for (x, y), lane in moved.items()
+            (x, y): lane ^ (~moved[(x + 1) % 5, y] & moved[(x + 2) % 5, y]) for (x, y), lane in moved.items()
         }
         lanes[0, 0] ^= constant
     return lanes

@@ -1,0 +1,214 @@
+"""Whether a token counts: implication, chain verification, and the predicates the contexts decide with."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable
+
+from capabilities.did import DidFault, key_of
+from capabilities.recent import Recent
+from capabilities.tokenform import Token, TokenFault
+
+
+def implies(capability: str, other: str) -> bool:
+    """Return whether holding `capability` is as good as holding `other` (topics follow the same rule).
+
+    A path implies itself and what lies below it; `/` implies everything; nothing else does.
+    """
+    return bool(capability) and (
+        capability == other or capability == "/" or other.startswith(capability + "/")
+    )
+
+
+def covered(paths: Iterable[str], wanted: Iterable[str]) -> bool:
+    """Return whether each of `wanted` is implied by one of `paths`."""
+    paths = tuple(paths)
+    return all(any(implies(path, item) for path in paths) for item in wanted)
+
+
+class ChainCache:
+    """Tokens whose signatures and links have been found good, by digest; the least used are forgotten.
+
+    Only what never changes is remembered. Expiry, depth and revocation are looked at every time, hence a
+    revocation takes effect at once. Safe to share between threads.
+    """
+
+    def __init__(self, size: int = 8192) -> None:
+        self._known: Recent[bytes, bool] = Recent(size)
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def knows(self, digest: bytes) -> bool:
+        """Return whether the token with this digest has been found good."""
+        return self._known.get(digest) is not None
+
+    def add(self, digest: bytes) -> None:
+        """Remember a good token."""
+        self._known.put(digest, True)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+
+
+def _refused(check: str, detail: str, hint: str = "") -> TokenFault:
+    return TokenFault("not_authorized", f"not authorized: {detail}", check=check, hint=hint)
+
+
+def verify(
+    token: Token, *, now_ns: int, revoked: Container[str] = (), cache: ChainCache | None = None
+) -> None:
+    """Return when `token` and its whole chain count at `now_ns`; TokenFault names the check that failed.
+
+    `revoked` holds the keys of revoked tokens. That the token is anchored anywhere is for the context to say.
+    """
+    links = tuple(token.links())
+    for link in links:
+        if link.expires_ns < now_ns:
+            raise TokenFault(
+                "capability_expired",
+                f"capability expired: token of {link.issuer} for {link.subject} at {link.expires_ns} ns, "
+                f"it is {now_ns} ns here",
+                check="expired",
+                hint="Ask its issuer for a new one, or set the clock.",
+            )
+    if token.action == "revoke":
+        links = (token,)
+    else:
+        for position, link in enumerate(links):
+            if link.depth and position > link.depth:
+                raise _refused(
+                    "depth",
+                    f"max token depth exceeded: {link.issuer} allows {link.depth} more links, not {position}",
+                )
+            if link.key in revoked:
+                raise _refused("revoked", f"the token {link.key} is revoked", "Ask its issuer for a new one.")
+    fresh = []
+    for link in links:
+        if cache is not None and cache.knows(link.digest):
+            break
+        fresh.append(link)
+    for link in fresh:
+        if link.action != "revoke" and link.chain is not None:
+            _check_link(link, link.chain)
+    for link in reversed(fresh):
+        _check_signature(link)
+        if cache is not None:
+            cache.add(link.digest)
+
+
+def _check_signature(token: Token) -> None:
+    try:
+        key = key_of(token.issuer)
+    except DidFault as fault:
+        raise _refused("issuer", f"{token.issuer} has no key to check: {fault.detail}") from None
+    if not key.verify(token.signed_bytes(), token.signature):
+        raise _refused("signature", f"signature verification failed on the token of {token.issuer}")
+
+
+def _check_link(child: Token, parent: Token) -> None:
+    if parent.action != "delegate":
+        raise _refused("chain_action", f"a chain is of delegations, this one holds an `{parent.action}`")
+    if parent.expires_ns < child.expires_ns:
+        raise _refused("chain_expiry", "a token expires after the delegation it rests on")
+    if child.issuer != parent.subject:
+        raise _refused("chain_issuer", f"{child.issuer} delegates what was given to {parent.subject}")
+    if parent.audience and parent.audience != child.audience:
+        raise _refused("chain_audience", f"the audience {parent.audience} may not be changed")
+    for topic in child.topics:
+        if not any(implies(path, topic) for path in parent.topics):
+            raise _refused("chain_topic", f"the delegation does not cover the topic {topic}")
+    for capability in child.capabilities:
+        if not any(implies(path, capability) for path in parent.capabilities):
+            raise _refused("chain_capability", f"the delegation does not cover {capability}")
+
+
+def anchored(token: Token, did: str) -> bool:
+    """Return whether `did` issued any link of the chain."""
+    return did in token.issuers
+
+
+def self_signed(token: Token, did: str) -> bool:
+    """Return whether the chain begins with `did`."""
+    *_, root = token.links()
+    return root.issuer == did
+
+
+def _for_audience(token: Token, audience: str) -> bool:
+    return not token.audience or token.audience == audience
+
+
+def allow_invocation(token: Token, subject: str, audience: str, capability: str) -> bool:
+    """Return whether `token` lets `subject` invoke `capability` at `audience`."""
+    return (
+        token.action == "invoke"
+        and token.subject == subject
+        and _for_audience(token, audience)
+        and any(implies(path, capability) for path in token.capabilities)
+    )
+
+
+def allow_broadcast(token: Token, subject: str, topic: str, capability: str) -> bool:
+    """Return whether `token` lets `subject` broadcast `capability` on `topic`."""
+    return (
+        token.action == "broadcast"
+        and token.subject == subject
+        and not token.audience
+        and any(implies(path, topic) for path in token.topics)
+        and any(implies(path, capability) for path in token.capabilities)
+    )
+
+
+def allow_delegation(
+    token: Token,
+    *,
+    issuer: str,
+    audience: str,
+    topics: Iterable[str],
+    expires_ns: int,
+    capabilities: Iterable[str],
+    action: str = "delegate",
+) -> bool:
+    """Return whether `issuer` can rest a token of `action` on `token`.
+
+    A further delegation must leave room for one more link after it, hence two; the other actions need one.
+    """
+    if token.action != "delegate" or token.subject != issuer or not _for_audience(token, audience):
+        return False
+    room = 2 if action == "delegate" else 1
+    for position, link in enumerate(token.links()):
+        if link.expires_ns < expires_ns or (link.depth and position + room > link.depth):
+            return False
+    return covered(token.topics, topics) and covered(token.capabilities, capabilities)
+
+
+def allow_action(require: Token, token: Token) -> bool:
+    """Return whether the require anchor `require` accepts the presented `token`.
+
+    The anchor's subject must have issued a link of the chain; the deepest such link, counted from the token
+    itself as 0, may not lie beyond the anchor's depth.
+    """
+    if require.action != "delegate" or require.subject not in token.issuers:
+        return False
+    if any(link.expires_ns < token.expires_ns for link in require.links()):
+        return False
+    if require.depth:
+        positions = [at for at, link in enumerate(token.links()) if link.issuer == require.subject]
+        if positions[-1] > require.depth:
+            return False
+    if require.audience and require.audience != token.audience:
+        return False
+    return covered(require.topics, token.topics) and covered(require.capabilities, token.capabilities)
+
+
+def subsumes(token: Token, other: Token) -> bool:
+    """Return whether `token` makes `other` superfluous: same parties, at least as much, for as long."""
+    return (
+        (token.action, token.issuer, token.subject) == (other.action, other.issuer, other.subject)
+        and token.audience == other.audience
+        and token.expires_ns >= other.expires_ns
+        and (not token.depth or 0 < other.depth <= token.depth)
+        and token.chain == other.chain
+        and covered(token.topics, other.topics)
+        and covered(token.capabilities, other.capabilities)
+    )
