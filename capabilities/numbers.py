@@ -32,6 +32,7 @@ class Numbers:
     topic_default_limit: int = 128
     invoke_timeout_s: float = 20.0
     nonce_purge_s: float = 60.0
+    ready_check_timeout_s: float = 2.0
     # A clock set back must not make an envelope valid again whose nonce has just been forgotten.
     nonce_kept_after_s: float = 600.0
     audit_request_max_bytes: int = 16_384
@@ -82,6 +83,7 @@ class Numbers:
 
     # Machine.
     usage_sample_s: float = 10.0
+    cpu_sustained_s: float = 300.0
     usage_retention_s: float = 7 * 86_400.0
     event_retention_s: float = 90 * 86_400.0
 
@@ -91,6 +93,10 @@ class Numbers:
     api_token_lifetime_s: float = 90 * 86_400.0
     password_hashes_at_once: int = 4
     live_updates_per_s: float = 10.0
+    live_publish_timeout_s: float = 2.0
+    live_groups_max: int = 200
+    log_followers_max: int = 64
+    log_batch_s: float = 0.1
 
     # The site's own processes.
     home_min_free_bytes: int = 200 * (1 << 20)

@@ -118,3 +118,25 @@ def query(context: dict[str, Any], **changes: Any) -> str:
         if value not in (None, ""):
             params[key] = str(value)
     return f"?{params.urlencode()}"
+
+
+@register.simple_tag
+def lasted(start: datetime, end: datetime) -> str:
+    """Write how long something took."""
+    return span((end - start).total_seconds())
+
+
+@register.filter
+def sentence(reason: Any) -> str:
+    """Write one failed check, with its numbers, as a sentence."""
+    if not isinstance(reason, dict):
+        return str(reason)
+    needed, available = reason.get("needed"), reason.get("available")
+    numbers = f" ({needed} wanted, {available} available)" if needed and available else ""
+    return f"{reason.get('message') or reason.get('check', '')}{numbers}"
+
+
+@register.filter
+def name_in(did: str, names: dict[str, str]) -> str:
+    """Return the name that people see for a DID, empty when it has none here."""
+    return names.get(did, "")

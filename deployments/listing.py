@@ -1,0 +1,117 @@
+"""The list of deployments as pages show it: filter, sort, page, totals, in a constant number of queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Count, Q, QuerySet
+
+from capabilities.models import Identity
+from deployments.models import Allocation, Deployment
+from deployments.selectors import visible_to
+
+PAGE_ROWS = 50
+SORTS = {"created": "created_at", "name": "name", "status": "status", "owner": "owner__name"}
+DEFAULT_SORT = "-created"
+HEAVY = ("source", "ensemble", "manifest", "reasons")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One deployment and what its allocations do."""
+
+    deployment: Deployment
+    allocations: int
+    running: int
+    completed: int
+    peers: int
+    elsewhere: int
+
+    @property
+    def detail(self) -> str:
+        """What stands beside the state while it is on its way."""
+        status = self.deployment.status
+        if status == Deployment.Status.PROVISIONING and self.allocations > 1:
+            return f"{self.running} of {self.allocations}"
+        return ""
+
+    @property
+    def where(self) -> str:
+        """Where it runs and how much of it does."""
+        if not self.allocations:
+            return "not placed"
+        place = "here" if not self.elsewhere else f"{self.peers} peer{'s' if self.peers != 1 else ''}"
+        if self.deployment.status == Deployment.Status.COMPLETED:
+            return f"{place} · {self.completed} of {self.allocations} completed"
+        return f"{place} · {self.running} of {self.allocations} running"
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """One page of the list, and what it was asked for."""
+
+    rows: list[Row]
+    page: Page[Deployment]
+    totals: dict[str, int]
+    search: str
+    status: str
+    owner: str
+    sort: str
+
+    @property
+    def filtered(self) -> bool:
+        """Whether something was asked for that may hide rows."""
+        return bool(self.search or self.status or self.owner)
+
+
+def deployment_rows(deployments: list[Deployment]) -> list[Row]:
+    """Return rows for `deployments` with one query over all their allocations."""
+    home = {deployment.pk: deployment.orchestrator_id for deployment in deployments}
+    counts: dict[str, dict[str, int]] = {}
+    places: dict[str, set[object]] = {}
+    grouped = (
+        Allocation.objects.filter(deployment__in=list(home))
+        .order_by()
+        .values("deployment_id", "node_id", "status")
+        .annotate(count=Count("pk"))
+    )
+    for line in grouped:
+        of = counts.setdefault(line["deployment_id"], {})
+        of[line["status"]] = of.get(line["status"], 0) + line["count"]
+        places.setdefault(line["deployment_id"], set()).add(line["node_id"])
+    return [
+        Row(
+            deployment,
+            allocations=sum(counts.get(deployment.pk, {}).values()),
+            running=counts.get(deployment.pk, {}).get("running", 0),
+            completed=counts.get(deployment.pk, {}).get("completed", 0),
+            peers=len(places.get(deployment.pk, ())),
+            elsewhere=len(places.get(deployment.pk, set()) - {deployment.orchestrator_id}),
+        )
+        for deployment in deployments
+    ]
+
+
+def light(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
+    """Leave out what no list shows and join what every list shows."""
+    return rows.select_related("owner").defer(*HEAVY)
+
+
+def listing(identity: Identity, asked: Mapping[str, str]) -> Listing:
+    """Return the page that `asked` (q, status, owner, sort, page) describes."""
+    search, status, owner = (asked.get(key, "").strip() for key in ("q", "status", "owner"))
+    sort = asked.get("sort", "") or DEFAULT_SORT
+    field = SORTS.get(sort.lstrip("-")) or SORTS[DEFAULT_SORT.lstrip("-")]
+    rows = visible_to(identity)
+    if search:
+        rows = rows.filter(Q(name__icontains=search) | Q(id__startswith=search.lower()))
+    if owner:
+        rows = rows.filter(Q(owner__name__icontains=owner) | Q(owner__did=owner))
+    totals = {line["status"]: line["count"] for line in rows.order_by().values("status").annotate(count=Count("pk"))}
+    if status in Deployment.Status.values:
+        rows = rows.filter(status=status)
+    ordered = light(rows).order_by(f"{'-' if sort.startswith('-') else ''}{field}", "-id")
+    page = Paginator(ordered, PAGE_ROWS).get_page(asked.get("page", "1"))
+    return Listing(deployment_rows(list(page.object_list)), page, totals, search, status, owner, sort)

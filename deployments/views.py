@@ -1,0 +1,118 @@
+"""Pages of deployments: thin adapters that read what the person may see and write through the door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from capabilities.refusal import Refusal
+from capabilities.services import identity_for_user
+from deployments.detail import deployment_page
+from deployments.ensemble import parse
+from deployments.examples import examples
+from deployments.listing import listing
+from deployments.models import Deployment
+from deployments.selectors import visible_to
+from node import door
+
+NEW = "/dms/node/deployment/new"
+SHUTDOWN = "/dms/node/deployment/shutdown"
+COLUMNS = (("name", "Deployment"), ("status", "State"), ("owner", "Owner"))
+
+
+@require_safe
+@login_required
+def deployment_list(request: HttpRequest) -> HttpResponse:
+    """Show the deployments of the person, filtered and sorted as asked."""
+    identity = identity_for_user(request.user)
+    context = {
+        "listing": listing(identity, request.GET.dict()),
+        "states": Deployment.Status.values,
+        "columns": COLUMNS,
+        "may_deploy": door.may(identity, NEW),
+    }
+    return render(request, "deployments/list.html", context)
+
+
+@require_safe
+@login_required
+def deployment_detail(request: HttpRequest, pk: str) -> HttpResponse:
+    """Show one deployment."""
+    identity = identity_for_user(request.user)
+    deployment = get_object_or_404(visible_to(identity).select_related("owner", "orchestrator"), pk=pk)
+    context = {"page": deployment_page(deployment), "may_shutdown": door.may(identity, SHUTDOWN)}
+    return render(request, "deployments/detail.html", context)
+
+
+@require_POST
+@login_required
+def deployment_shutdown(request: HttpRequest, pk: str) -> HttpResponse:
+    """Shut a deployment down through the door."""
+    identity = identity_for_user(request.user)
+    deployment = get_object_or_404(visible_to(identity), pk=pk)
+    try:
+        _invoke(request, SHUTDOWN, {"ID": deployment.pk})
+        messages.info(request, f"{deployment.name} is being shut down.")
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
+    return redirect("deployment", pk=pk)
+
+
+@login_required
+def deployment_new(request: HttpRequest) -> HttpResponse:
+    """Show the editor; a POST deploys what it holds."""
+    if request.method == "POST":
+        return _deploy(request)
+    chosen = {example.name: example for example in examples()}.get(request.GET.get("example", ""))
+    again = request.GET.get("again", "")
+    source = chosen.source if chosen else ""
+    if again:
+        rows = visible_to(identity_for_user(request.user))
+        source = get_object_or_404(rows.only("source"), pk=again).source
+    return _editor(request, source)
+
+
+@require_POST
+@login_required
+def deployment_check(request: HttpRequest) -> JsonResponse:
+    """Say what is wrong with the text in the editor, with lines, without deploying it."""
+    parsed = parse(request.POST.get("source", ""))
+    errors = [error.document() for error in parsed.errors]
+    warnings = [warning.document() for warning in parsed.warnings]
+    return JsonResponse({"valid": not errors, "errors": errors, "warnings": warnings})
+
+
+def _deploy(request: HttpRequest) -> HttpResponse:
+    source = request.POST.get("source", "")
+    try:
+        answer = _invoke(request, NEW, {"Ensemble": source})
+    except Refusal as refusal:
+        return _editor(request, source, refusal)
+    return HttpResponseRedirect(f"/deployments/{answer['EnsembleID']}/")
+
+
+def _editor(request: HttpRequest, source: str, refusal: Refusal | None = None) -> HttpResponse:
+    context = {
+        "source": source,
+        "examples": examples(),
+        "refusal": refusal,
+        "problems": (refusal.members.get("errors") or [r.document() for r in refusal.reasons]) if refusal else [],
+        "may_deploy": door.may(identity_for_user(request.user), NEW),
+    }
+    return render(request, "deployments/new.html", context, status=refusal.status if refusal else 200)
+
+
+def _invoke(request: HttpRequest, path: str, payload: dict[str, Any]) -> dict[str, Any]:
+    answer = door.invoke(
+        identity=identity_for_user(request.user),
+        path=path,
+        payload=payload,
+        source="web",
+        remote_addr=request.META.get("REMOTE_ADDR", ""),
+    )
+    return answer.wire()

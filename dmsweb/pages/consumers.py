@@ -1,0 +1,71 @@
+"""WebSockets of the pages: which groups changed. Refused before they are accepted, checked again for each group."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+
+from capabilities.models import Identity
+from capabilities.numbers import NUMBERS
+from capabilities.services import identity_for_user, is_root
+from deployments.selectors import visible_to
+from node.models import Node
+
+
+def allowed_groups(identity: Identity, groups: list[str]) -> list[str]:
+    """Return those of `groups` whose object `identity` may see; two queries however many there are."""
+    wanted: dict[str, set[str]] = {}
+    for group in groups:
+        kind, _, key = group.partition(".")
+        wanted.setdefault(kind, set()).add(key)
+    allowed = {f"identity.{identity.pk}"}
+    deployments = wanted.get("deployment")
+    if deployments:
+        keys = visible_to(identity).filter(pk__in=deployments).values_list("pk", flat=True)
+        allowed |= {f"deployment.{key}" for key in keys}
+    if wanted.get("node"):
+        allowed |= {f"node.{key}" for key in Node.objects.values_list("pk", flat=True)}
+    if is_root(identity):
+        allowed |= {group for group in groups if group.startswith("identity.")}
+    return [group for group in groups if group in allowed]
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):
+    """Takes {"subscribe": [groups]}, answers {"subscribed", "refused"}, sends {"changed": [group]}."""
+
+    async def connect(self) -> None:
+        """Accept a person who is logged in; anybody else is refused before the handshake ends."""
+        self.groups_held: set[str] = set()
+        user = self.scope.get("user")
+        if user is None or not user.is_authenticated:
+            await self.close()
+            return
+        self.identity = await database_sync_to_async(identity_for_user)(user)
+        await self.accept()
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        """Replace the subscriptions by the ones asked for, as far as they are allowed."""
+        asked = content.get("subscribe") if isinstance(content, dict) else None
+        if not isinstance(asked, list) or len(asked) > NUMBERS.live_groups_max:
+            await self.send_json({"error": f'send {{"subscribe": [at most {NUMBERS.live_groups_max} groups]}}'})
+            return
+        groups = list(dict.fromkeys(str(group)[:99] for group in asked))
+        allowed = await database_sync_to_async(allowed_groups)(self.identity, groups)
+        for group in self.groups_held - set(allowed):
+            await self.channel_layer.group_discard(group, self.channel_name)
+        for group in set(allowed) - self.groups_held:
+            await self.channel_layer.group_add(group, self.channel_name)
+        self.groups_held = set(allowed)
+        await self.send_json({"subscribed": allowed, "refused": [g for g in groups if g not in self.groups_held]})
+
+    async def live_changed(self, event: dict[str, Any]) -> None:
+        """Pass on that a group changed."""
+        if event["group"] in self.groups_held:
+            await self.send_json({"changed": [event["group"]]})
+
+    async def disconnect(self, code: int) -> None:
+        """Leave the groups."""
+        for group in self.groups_held:
+            await self.channel_layer.group_discard(group, self.channel_name)

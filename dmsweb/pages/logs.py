@@ -1,0 +1,141 @@
+"""A following log over a WebSocket: read in a thread, bounded in between, sent in batches."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import parse_qs
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.db import close_old_connections
+
+from capabilities.numbers import NUMBERS
+from capabilities.services import identity_for_user
+from deployments.outside import OUTSIDE
+from deployments.selectors import allocations_visible_to
+
+logger = logging.getLogger(__name__)
+
+STREAMS = ("both", "stdout", "stderr")
+TAIL_LINES = 2_000
+QUEUE_CHUNKS = 32
+BATCH_BYTES = 65_536
+REFUSED_BUSY = 4429
+
+_readers = ThreadPoolExecutor(NUMBERS.log_followers_max, thread_name_prefix="log-follower")
+_free = threading.BoundedSemaphore(NUMBERS.log_followers_max)
+
+
+class LogConsumer(AsyncJsonWebsocketConsumer):
+    """Sends {"text"} as the log grows and {"end": true} when it is over; `?stream=` stdout, stderr or both."""
+
+    async def connect(self) -> None:
+        """Accept the log of an allocation that the person may see."""
+        self.stopped = threading.Event()
+        self.sender: asyncio.Task[None] | None = None
+        user = self.scope.get("user")
+        self.stream = parse_qs(self.scope["query_string"].decode()).get("stream", ["both"])[0]
+        self.allocation = self.scope["url_route"]["kwargs"]["allocation"]
+        if user is None or not user.is_authenticated or self.stream not in STREAMS:
+            await self.close()
+            return
+        if not await database_sync_to_async(self._visible)(user):
+            await self.close()
+            return
+        await self.accept()
+        if not _free.acquire(blocking=False):
+            limit = NUMBERS.log_followers_max
+            await self.send_json({"end": True, "problem": f"{limit} logs are followed already, try again later"})
+            await self.close(REFUSED_BUSY)
+            return
+        self.sender = asyncio.create_task(self._follow())
+
+    def _visible(self, user: Any) -> bool:
+        return allocations_visible_to(identity_for_user(user)).filter(pk=self.allocation).exists()
+
+    async def _follow(self) -> None:
+        """Start the reading thread, send what it reads, close when the log ends."""
+        queue: asyncio.Queue[bytes | None] = asyncio.Queue(QUEUE_CHUNKS)
+        loop = asyncio.get_running_loop()
+        reading = loop.run_in_executor(_readers, self._read, loop, queue)
+        reading.add_done_callback(lambda _: _free.release())
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        try:
+            more = True
+            while more:
+                batch, more = await _batch(queue)
+                if text := decoder.decode(batch, final=not more):
+                    await self.send_json({"text": text})
+            problem = await reading
+            await self.send_json({"end": True} | ({"problem": problem} if problem else {}))
+            await self.close()
+        finally:
+            self.stopped.set()
+            while not queue.empty():
+                queue.get_nowait()
+
+    def _read(self, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[bytes | None]) -> str:
+        """Read the log to its end in a thread; return what went wrong, empty when nothing did."""
+        problem = ""
+        try:
+            if OUTSIDE.logs is None:
+                return "this process cannot read logs"
+            chunks = OUTSIDE.logs.read(
+                self.allocation, stream=self.stream, tail=TAIL_LINES, follow=True, stopped=self.stopped.is_set
+            )
+            for chunk in chunks:
+                if self.stopped.is_set() or not self._put(loop, queue, chunk):
+                    break
+        except Exception as error:  # noqa: BLE001 - any failure of the executor is told to the person who looks
+            logger.warning("log of %s: %s", self.allocation, error)
+            problem = f"the log cannot be read: {error}"
+        finally:
+            self._put(loop, queue, None)
+            close_old_connections()
+        return problem
+
+    def _put(
+        self, loop: asyncio.AbstractEventLoop, queue: asyncio.Queue[bytes | None], chunk: bytes | None
+    ) -> bool:
+        """Hand a chunk over; waits while the browser is slow. False once nobody listens any more."""
+        if loop.is_closed():
+            return False
+        handed = asyncio.run_coroutine_threadsafe(queue.put(chunk), loop)
+        while not self.stopped.is_set():
+            try:
+                handed.result(timeout=1.0)
+            except TimeoutError:
+                continue
+            return True
+        handed.cancel()
+        return False
+
+    async def disconnect(self, code: int) -> None:
+        """Stop reading."""
+        self.stopped.set()
+        if self.sender is not None:
+            self.sender.cancel()
+
+
+async def _batch(queue: asyncio.Queue[bytes | None]) -> tuple[bytes, bool]:
+    """Return what has come within one batch's time, and whether there may be more."""
+    parts: list[bytes] = []
+    size = 0
+    chunk = await queue.get()
+    until = asyncio.get_running_loop().time() + NUMBERS.log_batch_s
+    while chunk is not None:
+        parts.append(chunk)
+        size += len(chunk)
+        left = until - asyncio.get_running_loop().time()
+        if size >= BATCH_BYTES or left <= 0:
+            return b"".join(parts), True
+        try:
+            chunk = await asyncio.wait_for(queue.get(), left)
+        except TimeoutError:
+            return b"".join(parts), True
+    return b"".join(parts), False

@@ -1,0 +1,19 @@
+"""Pages that belong to no single room."""
+
+from __future__ import annotations
+
+from django.contrib.auth.views import LogoutView
+from django.urls import path
+
+from dmsweb.pages import account, views
+
+urlpatterns = [
+    path("", views.overview, name="overview"),
+    path("bar/", views.bar_state, name="bar"),
+    path("audit/", views.audit, name="audit"),
+    path("login/", account.Login.as_view(), name="login"),
+    path("login/link/<str:token>", account.login_link, name="login-link"),
+    path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/tokens/", account.tokens, name="tokens"),
+    path("account/tokens/<str:digest>/revoke/", account.token_revoke, name="token-revoke"),
+]
