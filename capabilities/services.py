@@ -59,7 +59,9 @@ def key_of_identity(identity: Identity) -> PrivateKey:
     key = custody.node_key() if identity.kind == Identity.Kind.NODE else None
     if key is None or did_of(key.public) != identity.did:
         raise Refusal(
-            "key_not_here", f"this site does not hold the private key of {identity.did}", status=409,
+            "key_not_here",
+            f"this site does not hold the private key of {identity.did}",
+            status=409,
             hint="let its holder sign",
         )
     return key

@@ -1,10 +1,10 @@
 """From an allowed invocation to its answer: schema, handler, audit. Every way in ends here.
 
-    1. the request is parsed by the behavior's own type; every bad field is named
-    2. the handler runs; its Refusals pass through unchanged
-    3. anything else it raises is a fault of ours: logged with the traceback, answered with the request's id
-    4. the audit log gets one entry: always when refused or failed, when allowed only if the behavior changes
-       something
+1. the request is parsed by the behavior's own type; every bad field is named
+2. the handler runs; its Refusals pass through unchanged
+3. anything else it raises is a fault of ours: logged with the traceback, answered with the request's id
+4. the audit log gets one entry: always when refused or failed, when allowed only if the behavior changes
+   something
 """
 
 from __future__ import annotations
@@ -27,7 +27,9 @@ from node.registry import Behavior, Call
 
 logger = logging.getLogger(__name__)
 
-SECRET = re.compile(r"pass(word|phrase)|secret|token|private|credential|authorization|api_?key", re.IGNORECASE)
+SECRET = re.compile(
+    r"pass(word|phrase)|secret|token|private|credential|authorization|api_?key", re.IGNORECASE
+)
 REMOVED = "(removed)"
 DEPTH_MAX = 64
 
@@ -52,7 +54,15 @@ def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[
         ) from error
     finally:
         if entry.changes or outcome != AuditEntry.Outcome.ALLOWED:
-            record(call.invoker.did, entry.path, outcome, call, reason=reason, payload=payload, token_chain=token_chain)
+            record(
+                call.invoker.did,
+                entry.path,
+                outcome,
+                call,
+                reason=reason,
+                payload=payload,
+                token_chain=token_chain,
+            )
 
 
 def parse(entry: Behavior, payload: Any) -> Message:
@@ -69,7 +79,9 @@ def parse(entry: Behavior, payload: Any) -> Message:
         return entry.request.model_validate(payload)
     except ValidationError as error:
         known = sorted(field.alias or name for name, field in entry.request.model_fields.items())
-        raise _invalid(entry, tuple(_reason(item, known) for item in error.errors(include_url=False))) from None
+        raise _invalid(
+            entry, tuple(_reason(item, known) for item in error.errors(include_url=False))
+        ) from None
 
 
 def record(

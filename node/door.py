@@ -43,7 +43,9 @@ def find(path: str) -> Behavior:
     if entry is not None:
         return entry
     near = difflib.get_close_matches(path, REGISTRY.entries, n=3, cutoff=0.6)
-    hint = f"did you mean {' or '.join(near)}?" if near else "GET /api/v1/behaviors/ lists what this node offers"
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "GET /api/v1/behaviors/ lists what this node offers"
+    )
     raise Refusal("unknown_behavior", f"this node has no behavior {path[:255]}", status=404, hint=hint)
 
 

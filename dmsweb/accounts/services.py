@@ -74,9 +74,7 @@ def user_create(name: str, password: str | None = None, admin: bool = False) -> 
 def role_grant(identity: Identity) -> None:
     """Issue the default role's token to `identity`, unless it holds one."""
     if not identity.tokens.filter(revoked_at=None, expires_at__gt=timezone.now()).exists():
-        grant(
-            site_identity(), identity.did, DEFAULT_GRANT, timedelta(seconds=NUMBERS.role_grant_lifetime_s)
-        )
+        grant(site_identity(), identity.did, DEFAULT_GRANT, timedelta(seconds=NUMBERS.role_grant_lifetime_s))
 
 
 def user_get(name: str) -> User:
