@@ -253,7 +253,7 @@ class _Loader:
         frame.key = None
 
     def _mergeable(self, node: Tree) -> list[Tree]:
-        nodes = node.items if isinstance(node, Sequence) else [node]
+        nodes: list[Tree] = node.items if isinstance(node, Sequence) else [node]
         if all(isinstance(item, Mapping) for item in nodes):
             return nodes
         self.report.error(self._path(), node.mark, "<< merges maps only", "write `<<: *name` of a map")

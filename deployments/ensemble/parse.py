@@ -164,9 +164,9 @@ def _read(root: Mapping, report: Report, numbers: Numbers) -> Ensemble:
     }
     reach = (numbers.port_range_from, numbers.port_range_to)
     nodes = {
-        name: spec
+        name: held
         for name, mark, node in top.names("nodes")
-        if (spec := read_node(top.context, name, node, mark, reach)) is not None
+        if (held := read_node(top.context, name, node, mark, reach)) is not None
     }
     if not nodes and len(report.errors) == before:
         top.error("nodes", "an ensemble needs at least one node", _NODES)

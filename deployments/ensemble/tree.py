@@ -94,11 +94,10 @@ def grow(value: Any, mark: Mark | None = None) -> Tree:
         items = [grow(item, mark) for item in value]
         units = 1 + sum(child.units for child in items)
         return Sequence(items, mark, units, 1 + max((child.depth for child in items), default=0))
-    if value is None or isinstance(value, bool | int | str):
-        text = (
-            {None: "null", True: "true", False: "false"}.get(value) if not isinstance(value, str) else value
-        )
-        return Scalar(str(value) if text is None else text, value, mark)
+    if value is None or isinstance(value, bool):
+        return Scalar({None: "null", True: "true", False: "false"}[value], value, mark)
+    if isinstance(value, int | str):
+        return Scalar(str(value), value, mark, 1 + len(str(value)) // 64)
     if isinstance(value, float):
         number = Decimal(repr(value))
         if not number.is_finite():
