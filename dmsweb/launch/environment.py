@@ -118,9 +118,14 @@ def _install(folder: Path, checkout: Path, requirements: Path) -> None:
         seen = 0
         for line in pip.stdout or ():
             tail = [*tail[-20:], line.rstrip()]
+            word = (
+                line.partition(": ")[2]
+                if line.startswith("Requirement")
+                else line.removeprefix("Collecting ")
+            )
             if line.startswith(("Collecting ", "Requirement already satisfied: ")):
                 seen += 1
-                _progress(seen, count, line.split(": ")[-1].split()[-1 if line.startswith("C") else 0])
+                _progress(seen, count, word.split("=")[0].split()[0])
             elif line.startswith("Installing collected"):
                 _progress(count, count, "installing")
     _progress(0, 0, "")

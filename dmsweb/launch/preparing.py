@@ -71,4 +71,6 @@ class Preparing:
                 self._progress(document["progress"])
             if "done" in document:
                 self.result = document["done"]
+                self.process.wait()
+                os.close(self.reader)
         return self.result is not None

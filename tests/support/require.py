@@ -102,11 +102,12 @@ def _root() -> str:
 
 
 def _cgroup() -> str:
-    _root()
-    tree = Path("/sys/fs/cgroup")
-    if not (tree / "cgroup.controllers").exists() or not os.access(tree, os.W_OK):
-        raise Missing("no writable cgroup v2 tree")
-    return str(tree)
+    from dmsweb.launch.doctor.sandbox import memory_group
+
+    folder = memory_group()
+    if folder is None:
+        raise Missing("no cgroup with a memory limit can be made")
+    return str(folder)
 
 
 def _assets() -> str:

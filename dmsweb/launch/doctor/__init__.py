@@ -1,0 +1,30 @@
+"""What this machine offers and what it lacks: each check says what a lack costs and how to mend it.
+
+Standard library only, no network beyond the machine, each check bounded to a few seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dmsweb.home import Home
+from dmsweb.launch.doctor import containers, gpu, host, sandbox
+from dmsweb.launch.doctor.check import Check
+
+
+def examine(home: Home, *, port: int | None = None) -> list[Check]:
+    """Run every check. `port` is where the site listens or would listen."""
+    checks: list[Callable[[], Check]] = [
+        host.python,
+        host.broker,
+        lambda: host.disk(home),
+        lambda: host.port(home, port),
+        host.memory,
+        host.clock,
+        host.proxy,
+        containers.engine,
+        sandbox.user_namespaces,
+        sandbox.sandbox,
+        gpu.toolkit,
+    ]
+    return [check() for check in checks]
