@@ -15,5 +15,5 @@ urlpatterns = [
     path("login/link/<str:token>", account.login_link, name="login-link"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/tokens/", account.tokens, name="tokens"),
-    path("account/tokens/<str:digest>/revoke/", account.token_revoke, name="token-revoke"),
+    path("account/tokens/<str:key>/revoke/", account.token_end, name="token-revoke"),
 ]

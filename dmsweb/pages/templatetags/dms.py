@@ -14,8 +14,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from node.meters import Meter
-from node.words import gib, short, since, span
-from node.choices import state_of
+from node.words import cores, gib, short, since, span
+from node.choices import STATES, state_of
 
 register = template.Library()
 
@@ -140,3 +140,36 @@ def sentence(reason: Any) -> str:
 def name_in(did: str, names: dict[str, str]) -> str:
     """Return the name that people see for a DID, empty when it has none here."""
     return names.get(did, "")
+
+
+@register.filter
+def event_colour(event: Any) -> str:
+    """Return the colour of an event's dot: of the state it leads to, red for failures, blue for the rest."""
+    data = event.data if isinstance(event.data, dict) else {}
+    state = STATES.get(str(data.get("to") or data.get("status") or event.kind).lower())
+    if state is not None:
+        return state.colour
+    return "red" if "fail" in event.kind else "blue"
+
+
+@register.filter(name="cores")
+def cores_filter(centicores: int) -> str:
+    """Write hundredths of a core as cores."""
+    return cores(centicores)
+
+
+@register.simple_tag
+def amount(of: Any) -> SafeString:
+    """Write CPU, memory, disk and GPUs of anything that has them, exact on hover."""
+    parts = [f"{cores(of.cpu_centicores)} cores", f"{gib(of.ram_bytes)} GiB", f"{gib(of.disk_bytes)} GiB disk"]
+    count = len(of.gpus)
+    if count:
+        parts.append(f"{count} GPU{'s' if count > 1 else ''}")
+    exact = f"{of.cpu_centicores:,} hundredths of a core, {of.ram_bytes:,} bytes, {of.disk_bytes:,} bytes of disk"
+    return format_html('<span title="{}">{}</span>', exact, " · ".join(parts))
+
+
+@register.filter
+def allocation_name(key: str) -> str:
+    """Return `node.allocation` of a full allocation id."""
+    return key.partition("_")[2] or key

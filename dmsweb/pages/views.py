@@ -1,0 +1,89 @@
+"""Overview, the bar's state, the audit log: pages that read from several rooms."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from capabilities.models import AuditEntry, Identity
+from capabilities.selectors import audit_visible_to
+from capabilities.services import identity_for_user, is_root
+from deployments import states
+from deployments.listing import deployment_rows, light
+from deployments.models import DeploymentEvent
+from deployments.selectors import visible_to
+from dmsweb.pages.context import bar
+from node import door
+from node.models import Node
+from node.picture import events_visible_to, node_meters
+from node.presence import node_state
+
+SHOWN = 8
+AUDIT_ROWS = 50
+ONBOARD = "/dms/node/onboarding/onboard"
+NEW = "/dms/node/deployment/new"
+
+
+@require_safe
+@login_required
+def overview(request: HttpRequest) -> HttpResponse:
+    """Show the node, what it offers, what runs, and what happened last."""
+    identity = identity_for_user(request.user)
+    node = Node.objects.select_related("onboarding", "identity").order_by("created_at").first()
+    mine = visible_to(identity)
+    unfinished = list(light(mine.filter(status__in=states.UNFINISHED)).order_by("-created_at")[:SHOWN])
+    recent: list[object] = []
+    if len(unfinished) < SHOWN:
+        ended = light(mine.filter(status__in=states.TERMINAL)).order_by("-created_at")
+        unfinished += list(ended[: SHOWN - len(unfinished)])
+    rows = deployment_rows(unfinished)
+    happened = DeploymentEvent.objects.filter(deployment__in=mine).select_related("deployment")
+    recent += list(happened.exclude(kind="progress").order_by("-at", "-id")[:SHOWN])
+    if node is not None:
+        recent += list(events_visible_to(identity, node)[:SHOWN])
+    recent.sort(key=lambda event: event.at, reverse=True)  # type: ignore[attr-defined]
+    context = {
+        "node": node,
+        "node_state": node_state(node),
+        "meters": node_meters(node) if node else [],
+        "rows": rows,
+        "events": recent[:SHOWN],
+        "may_onboard": door.may(identity, ONBOARD),
+        "may_deploy": door.may(identity, NEW),
+    }
+    return render(request, "pages/overview.html", context)
+
+
+@require_safe
+@login_required
+def bar_state(request: HttpRequest) -> HttpResponse:
+    """Return the node's state in the bar, for live pages."""
+    return render(request, "parts/bar_state.html", bar())
+
+
+@require_safe
+@login_required
+def audit(request: HttpRequest) -> HttpResponse:
+    """Show the audit log: all of it to a root, to others what they did themselves."""
+    identity = identity_for_user(request.user)
+    rows = audit_visible_to(identity, is_root(identity)).defer("request", "token_chain")
+    search, outcome = request.GET.get("q", "").strip(), request.GET.get("outcome", "")
+    if search:
+        known = Identity.objects.filter(name__icontains=search).values_list("did", flat=True)
+        rows = rows.filter(Q(path__icontains=search) | Q(actor__icontains=search) | Q(actor__in=known))
+    if outcome in AuditEntry.Outcome.values:
+        rows = rows.filter(outcome=outcome)
+    page = Paginator(rows, AUDIT_ROWS).get_page(request.GET.get("page"))
+    dids = {entry.actor for entry in page.object_list}
+    context = {
+        "page": page,
+        "names": dict(Identity.objects.filter(did__in=dids).values_list("did", "name")),
+        "search": search,
+        "outcome": outcome,
+        "outcomes": AuditEntry.Outcome.values,
+    }
+    return render(request, "pages/audit.html", context)

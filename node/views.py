@@ -1,0 +1,125 @@
+"""Pages of nodes: thin adapters that read what the person may see and write through the door."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from capabilities.models import Identity
+from capabilities.refusal import Refusal
+from capabilities.services import identity_for_user
+from node import door
+from node.forms import OnboardForm
+from node.hardware import HardwareFacts
+from node.models import Node
+from node.picture import (
+    events_visible_to,
+    node_meters,
+    ports_visible_to,
+    reservations_visible_to,
+    series,
+    visible_nodes,
+)
+from node.presence import node_state
+
+ONBOARD = "/dms/node/onboarding/onboard"
+OFFBOARD = "/dms/node/onboarding/offboard"
+SHOWN = 100
+WINDOWS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
+
+
+@require_safe
+@login_required
+def node_list(request: HttpRequest) -> HttpResponse:
+    """Show the machines of this site."""
+    rows = [(node, node_state(node), HardwareFacts.parse(node.hardware)) for node in visible_nodes()]
+    return render(request, "node/list.html", {"rows": rows})
+
+
+@require_safe
+@login_required
+def node_detail(request: HttpRequest, pk: str) -> HttpResponse:
+    """Show one machine: what it is, offers, holds and did."""
+    identity = identity_for_user(request.user)
+    node = get_object_or_404(visible_nodes(), pk=pk)
+    context = {
+        "node": node,
+        "state": node_state(node),
+        "facts": HardwareFacts.parse(node.hardware),
+        "traits": HardwareFacts.parse(node.hardware).cpu,
+        "meters": node_meters(node),
+        "reservations": list(reservations_visible_to(identity, node)[:SHOWN]),
+        "ports": list(ports_visible_to(identity, node)[:SHOWN]),
+        "events": list(events_visible_to(identity, node)[:SHOWN]),
+        "window": request.GET.get("window", "hour"),
+        "windows": tuple(WINDOWS),
+    } | _offers(identity)
+    return render(request, "node/detail.html", context)
+
+
+@require_safe
+@login_required
+def node_samples(request: HttpRequest, pk: str) -> JsonResponse:
+    """Return the usage of a machine as series for a chart: `window` hour, day or week; `series` their names."""
+    node = get_object_or_404(visible_nodes(), pk=pk)
+    answer = series(node, timezone.now(), WINDOWS.get(request.GET.get("window", ""), WINDOWS["hour"]))
+    if names := request.GET.get("series"):
+        answer["series"] = [line for line in answer["series"] if line["name"] in names.split(",")]
+    return JsonResponse(answer)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def node_onboard(request: HttpRequest, pk: str) -> HttpResponse:
+    """Show the onboarding form; a POST onboards the machine or changes what it offers."""
+    identity = identity_for_user(request.user)
+    node = get_object_or_404(visible_nodes(), pk=pk)
+    if not door.may(identity, ONBOARD):
+        raise PermissionDenied
+    form = OnboardForm(request.POST or None, node=node)
+    if request.method == "POST" and form.is_valid():
+        try:
+            _invoke(request, identity, node, ONBOARD, form.payload())
+        except Refusal as refusal:
+            form.refuse(refusal)
+        else:
+            messages.success(request, f"{node.name} offers what you asked for.")
+            return redirect("node", pk=node.pk)
+    context = {"node": node, "form": form, "change": hasattr(node, "onboarding")}
+    return render(request, "node/onboard.html", context, status=422 if form.errors else 200)
+
+
+@login_required
+@require_POST
+def node_offboard(request: HttpRequest, pk: str) -> HttpResponse:
+    """Stop offering the machine."""
+    node = get_object_or_404(visible_nodes(), pk=pk)
+    try:
+        _invoke(request, identity_for_user(request.user), node, OFFBOARD, {})
+        messages.success(request, f"{node.name} offers nothing any more.")
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
+    return redirect("node", pk=node.pk)
+
+
+def _offers(identity: Identity) -> dict[str, bool]:
+    return {"may_onboard": door.may(identity, ONBOARD), "may_offboard": door.may(identity, OFFBOARD)}
+
+
+def _invoke(request: HttpRequest, identity: Identity, node: Node, path: str, payload: dict[str, Any]) -> None:
+    door.invoke(
+        identity=identity,
+        path=path,
+        payload=payload,
+        source="web",
+        remote_addr=request.META.get("REMOTE_ADDR", ""),
+        node=node,
+    )
