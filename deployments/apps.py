@@ -4,7 +4,11 @@ from django.apps import AppConfig
 
 
 class DeploymentsConfig(AppConfig):
-    """See the package's docstring."""
+    """Declares the room's behaviors when Django starts."""
 
     name = "deployments"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Fill the registry."""
+        import deployments.behaviors  # noqa: F401

@@ -14,7 +14,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
-from deployments.ensemble import AllocationSpec
+from capabilities.refusal import Refusal
+from deployments.ensemble.document import allocation_of, ensemble_of
 from deployments.models import Allocation
 from deployments.services.advance import deployment_advance
 from deployments.services.allocations import (
@@ -36,7 +37,7 @@ from workers.executors.base import (
 )
 from workers.executors.registry import executors
 from workers.logs import keep_logs
-from workers.volumes import mounts_for
+from workers.volumes import mounts
 
 logger = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 0.5
@@ -61,8 +62,9 @@ def work_dir(allocation: Allocation) -> Path:
 
 def request_of(allocation: Allocation) -> ExecutionRequest:
     """Return everything the executor must know, from the allocation's row."""
-    spec = AllocationSpec.from_document(allocation.spec)
-    granted = Resources.from_document(allocation.spec["granted"])
+    spec = allocation_of(allocation.name, allocation.spec)
+    granted = Resources.parse(allocation.spec["granted"])
+    scripts = ensemble_of(allocation.deployment.ensemble).scripts if spec.provision else {}
     last = 0.0
 
     def progress(text: str) -> None:
@@ -83,7 +85,7 @@ def request_of(allocation: Allocation) -> ExecutionRequest:
         node_did=allocation.node.identity.did,
         owner_did=allocation.owner.did,
         type=allocation.type,
-        params=spec.params,
+        params=spec.execution.params,
         cpu_centicores=granted.cpu_centicores,
         ram_bytes=granted.ram_bytes,
         disk_bytes=granted.disk_bytes,
@@ -91,9 +93,14 @@ def request_of(allocation: Allocation) -> ExecutionRequest:
         ports=tuple(
             PortBinding(port["public"], port["private"], port["protocol"]) for port in allocation.ports
         ),
-        mounts=mounts_for(spec.volumes, allocation.owner.did, frozenset(allocation.node.allowances)),
+        mounts=mounts(
+            allocation.spec.get("volume", ()),
+            home=settings.DMS_HOME.root,
+            owner_did=allocation.owner.did,
+            allowances=frozenset(allocation.node.allowances),
+        ),
         dns_name=allocation.dns_name,
-        scripts=tuple(allocation.deployment_scripts(spec.provision)),
+        scripts=tuple((name, scripts[name]) for name in spec.provision),
         work_dir=work_dir(allocation),
         allowances=frozenset(allocation.node.allowances),
         progress=progress,
@@ -114,9 +121,16 @@ def allocation_start(allocation_id: str) -> None:
     except ExecutorError as error:
         _failed_to_start(allocation, error)
         return
-    if allocation_started(
-        allocation, priv_addr=execution.priv_addr, started_at=execution.started_at or timezone.now()
-    ):
+    try:
+        started = allocation_started(
+            allocation, priv_addr=execution.priv_addr, started_at=execution.started_at or timezone.now()
+        )
+    except Refusal as refusal:
+        # The promise has lapsed: what was started without resources must not go on.
+        executor_of(allocation).kill(allocation.execution_id, Cause.KILLED, refusal.detail)
+        _finish(allocation, Ending(Cause.START_FAILED, refusal.detail))
+        return
+    if started:
         deployment_advance(allocation.deployment_id)
     # The end of a short task, or a stop, may have come before the row said running.
     collect(allocation.execution_id)
@@ -187,7 +201,7 @@ def _finish(allocation: Allocation, ending: Ending) -> None:
 
 def enforce_disk(allocation: Allocation) -> None:
     """Kill an allocation that has written more than it was granted, with the reason `disk_limit`."""
-    granted = Resources.from_document(allocation.spec["granted"]).disk_bytes
+    granted = Resources.parse(allocation.spec["granted"]).disk_bytes
     try:
         executor = executor_of(allocation)
         used = executor.disk_used_bytes(allocation.execution_id)

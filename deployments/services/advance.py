@@ -12,12 +12,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
-from node.services.ledger import release
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments import states
-from deployments.ensemble import Ensemble
+from deployments.ensemble.model import Ensemble
 from deployments.models import Allocation, BidRequest, Deployment
 from deployments.services import bidding
 from deployments.services.allocations import allocations_stop, ask_start, terminate_pending
@@ -26,6 +25,7 @@ from deployments.services.manifest import manifest_refresh
 from deployments.services.timeline import move, record
 from node.models import Node
 from node.outside import OUTSIDE
+from node.services.ledger import release
 from node.wake import wake
 
 STEPS_MAX = 32

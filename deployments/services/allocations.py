@@ -14,12 +14,13 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
-from node.services.ledger import allocate, release
 
 from capabilities.numbers import NUMBERS
 from deployments import states
 from deployments.models import Allocation, Deployment
+from deployments.services.manifest import manifest_refresh
 from deployments.services.timeline import announce, record
+from node.services.ledger import allocate, release
 from node.wake import wake
 
 START = "workers.tasks.execute.start"
@@ -104,6 +105,7 @@ def allocation_started(allocation: Allocation, *, priv_addr: str, started_at: da
             allocation=allocation,
             status=Status.RUNNING,
         )
+        manifest_refresh(allocation.deployment)
         announce(allocation.deployment, [allocation.node_id])
     return True
 

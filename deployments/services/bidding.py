@@ -6,20 +6,21 @@ offered already, so that several of them fit on it together.
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
-
-from django.utils import timezone
-from node.services.ledger import check
 
 from capabilities import gojson
 from capabilities.custody import node_key
 from capabilities.refusal import Reason
-from deployments.ensemble import Ensemble, NodeSpec
+from deployments.ensemble.document import node_document, resources_document
+from deployments.ensemble.model import Ensemble, NodeSpec, ResourceSpec
 from deployments.matching import Offer, Placement, place
 from deployments.models import Bid, BidRequest, Deployment
+from node.handle import Handle
 from node.models import Node
-from node.resources import Resources
+from node.resources import Resources, sum_of
+from node.services.ledger import check
 
 BID_PREFIX = b"dms-bid-"
 
@@ -35,13 +36,13 @@ def _request(name: str, spec: NodeSpec, ensemble: Ensemble) -> dict[str, Any]:
         "NodeID": name,
         "Executors": sorted({item.executor for item in allocations}),
         "Resources": wanted(spec, ensemble).document(),
-        "Location": spec.location or {},
+        "Location": node_document(spec).get("location", {}),
         "PublicPorts": {
             "Static": [port.public for port in spec.ports if port.public],
             "Dynamic": sum(1 for port in spec.ports if not port.public),
         },
         "GeneralRequirements": {
-            "PrivilegedDocker": any(bool(item.params.get("privileged")) for item in allocations)
+            "PrivilegedDocker": any(bool(item.execution.params.get("privileged")) for item in allocations)
         },
         "Contracts": {},
     }
@@ -49,10 +50,12 @@ def _request(name: str, spec: NodeSpec, ensemble: Ensemble) -> dict[str, Any]:
 
 def wanted(spec: NodeSpec, ensemble: Ensemble) -> Resources:
     """Return what all allocations of an ensemble node need together."""
-    total = Resources()
-    for name in spec.allocations:
-        total = total.add(ensemble.allocations[name].resources)
-    return total
+    return sum_of([needed(ensemble.allocations[name].resources) for name in spec.allocations])
+
+
+def needed(spec: ResourceSpec) -> Resources:
+    """Return what one allocation needs, in the ledger's terms."""
+    return Resources.parse(resources_document(spec))
 
 
 def ask(deployment: Deployment, ensemble: Ensemble, usage: Mapping[str, Any] | None) -> Placement:
@@ -83,12 +86,12 @@ def ask(deployment: Deployment, ensemble: Ensemble, usage: Mapping[str, Any] | N
 
 def answer(node: Node, request: BidRequest, ensemble: Ensemble, usage: Mapping[str, Any] | None) -> list[Bid]:
     """Return the node's bid or refusal for each ensemble node of the request."""
-    offered = Resources()
+    offered: list[Resources] = []
     ports: list[int] = []
     dynamic = 0
     bids = []
     for name, spec in ensemble.nodes.items():
-        total = offered.add(wanted(spec, ensemble))
+        total = [*offered, *(needed(ensemble.allocations[item].resources) for item in spec.allocations)]
         static = ports + [port.public for port in spec.ports if port.public]
         count = dynamic + sum(1 for port in spec.ports if not port.public)
         reasons = _refusals(node, name, spec, ensemble)
@@ -133,7 +136,7 @@ def _refusals(node: Node, name: str, spec: NodeSpec, ensemble: Ensemble) -> tupl
             )
         )
     if not spec.peer:
-        reasons += _location(node, name, spec.location or {})
+        reasons += _location(node, name, node_document(spec).get("location", {}))
     for item in spec.allocations:
         allocation = ensemble.allocations[item]
         state = node.executors.get(allocation.executor, {})
@@ -190,13 +193,10 @@ def _signed(node: Node, ensemble_id: str, ensemble_node: str) -> dict[str, Any]:
         "NodeID": ensemble_node,
         "Peer": node.peer_id,
         "PubAddress": "",
-        "Location": dict(node.location),
-        "Handle": {
-            "did": {"uri": node.identity.did},
-            "addr": {"host": node.peer_id, "inbox": "root"},
-        },
+        "Location": {str(key): str(value) for key, value in node.location.items()},
+        "Handle": Handle.of_did(node.identity.did).document(),
         "PromiseBid": False,
         "Signature": "",
     }
-    signature = node_key().sign(BID_PREFIX + gojson.dumps({"V1": bid}))
-    return {"V1": bid | {"Signature": gojson.base64_text(signature)}, "at": timezone.now().isoformat()}
+    signature = node_key().sign(BID_PREFIX + gojson.dumpb({"V1": bid}))
+    return {"V1": bid | {"Signature": base64.b64encode(signature).decode()}}

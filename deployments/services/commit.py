@@ -7,11 +7,14 @@ from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
-from node.services.ledger import Granted, LedgerItem, commit
 
 from capabilities.numbers import NUMBERS
-from deployments.ensemble import AllocationSpec, Ensemble, NodeSpec, levels
+from deployments.ensemble import levels
+from deployments.ensemble.document import allocation_document
+from deployments.ensemble.model import AllocationSpec, Ensemble, NodeSpec
 from deployments.models import Allocation, Deployment
+from deployments.services.bidding import needed
+from node.services.ledger import Granted, LedgerItem, commit
 
 
 def allocation_id(deployment: Deployment, ensemble_node: str, name: str) -> str:
@@ -28,7 +31,7 @@ def commit_placement(deployment: Deployment, ensemble: Ensemble, usage: Mapping[
             items.append(
                 LedgerItem(
                     allocation_id=allocation_id(deployment, node_name, name),
-                    resources=ensemble.allocations[name].resources,
+                    resources=needed(ensemble.allocations[name].resources),
                     static_ports=tuple(port.public for port in ports if port.public),
                     dynamic_ports=sum(1 for port in ports if not port.public),
                 )
@@ -38,7 +41,8 @@ def commit_placement(deployment: Deployment, ensemble: Ensemble, usage: Mapping[
         deployment_id=deployment.pk,
         owner=deployment.owner,
         items=items,
-        expires_at=timezone.now() + timedelta(seconds=NUMBERS.commit_lifetime_s),
+        # The promise must outlive the slowest start that the deadline allows.
+        expires_at=max(timezone.now(), deployment.deadline_at) + timedelta(seconds=NUMBERS.commit_lifetime_s),
         usage=usage,
     )
     depth = levels(ensemble)
@@ -82,7 +86,7 @@ def _row(
         name=spec.name,
         type=spec.type,
         executor=spec.executor,
-        spec=spec.document() | {"granted": grant.resources.document()},
+        spec=allocation_document(spec) | {"granted": grant.resources.document()},
         level=level,
         dns_name=spec.dns_name,
         ports=ports,

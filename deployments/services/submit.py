@@ -15,7 +15,8 @@ from capabilities.models import Identity
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments.confinement import ensemble_violations
-from deployments.ensemble import Ensemble, parse
+from deployments.ensemble import parse, parse_document
+from deployments.ensemble.model import Ensemble
 from deployments.models import Deployment
 from deployments.services.timeline import announce, record
 from node.models import Node
@@ -27,19 +28,9 @@ NAME_MAX = 60
 
 def parse_or_refuse(ensemble: str | Mapping[str, Any]) -> tuple[Ensemble, str]:
     """Return the parsed ensemble and its text; Refusal `invalid_ensemble` carries every error with its line."""
-    text = ensemble if isinstance(ensemble, str) else json.dumps(ensemble, ensure_ascii=False)
-    parsed = parse(text)
-    if parsed.ensemble is None or parsed.errors:
-        count = len(parsed.errors)
-        first = parsed.errors[0].message if parsed.errors else "it is empty"
-        raise Refusal(
-            "invalid_ensemble",
-            f"the ensemble has {count} error{'s' if count != 1 else ''}; the first: {first}",
-            status=422,
-            hint="./dms validate FILE shows each with its line",
-            errors=[error.document() for error in parsed.errors],
-        )
-    return parsed.ensemble, text
+    if isinstance(ensemble, str):
+        return parse(ensemble).required(), ensemble
+    return parse_document(ensemble).required(), json.dumps(ensemble, ensure_ascii=False, indent=2)
 
 
 def refuse_forbidden(ensemble: Ensemble, node: Node) -> None:

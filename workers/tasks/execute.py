@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from celery import shared_task
-from node.selectors import local_node
 
 from deployments.models import Allocation
+from node.selectors import local_node
 from workers import reconcile, run
 from workers.executors.base import ExecutorError
 from workers.executors.registry import executors
