@@ -1,0 +1,158 @@
+"""The connection from the command line to a site's REST API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from capabilities.refusal import Refusal
+from dmsweb.home import Home
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 60.0
+
+
+class Answered(Refusal):
+    """A refusal that the site answered; `problem` is the document it sent."""
+
+    def __init__(self, document: Mapping[str, Any], status: int) -> None:
+        code = str(document.get("type", "")).rpartition(":")[2] or "refused"
+        detail = str(document.get("detail") or document.get("title") or f"the site answered {status}")
+        super().__init__(code, detail, status=status, hint=str(document.get("hint", "")))
+        self.document = dict(document)
+
+    def problem(self) -> dict[str, Any]:
+        """Return the site's document, completed where it lacks a standard member."""
+        return super().problem() | self.document
+
+
+@dataclass(slots=True)
+class Client:
+    """Calls one site. `local`: it is this home's own site."""
+
+    url: str
+    token: str
+    local: bool
+    home: Home
+    _http: httpx.Client | None = field(default=None, repr=False)
+
+    @classmethod
+    def to(cls, home: Home, url: str = "", token: str = "") -> Client:
+        """Return the client of `url`, or of the home's own site. Raises Refusal when that does not run."""
+        if url:
+            if not token:
+                raise Refusal("no_token", f"{url} needs a token", hint="give --token TOKEN or set DMS_TOKEN")
+            return cls(url.rstrip("/"), token, False, home)
+        try:
+            site = json.loads(home.path("run", "site.json").read_text())
+            found = str(site["url"]).rstrip("/")
+        except (OSError, ValueError, KeyError, TypeError):
+            raise site_down(home) from None
+        if not token:
+            try:
+                token = home.path("secrets", "cli-token").read_text().strip()
+            except OSError as error:
+                raise Refusal(
+                    "no_token",
+                    f"{home.path('secrets', 'cli-token')}: {error.strerror}",
+                    hint="run as the user who started the site, or give --token TOKEN",
+                ) from None
+        return cls(found, token, True, home)
+
+    @property
+    def http(self) -> httpx.Client:
+        """The HTTP connection; a proxy from the environment is for other sites only."""
+        if self._http is None:
+            self._http = httpx.Client(
+                base_url=f"{self.url}/api/v1",
+                headers={
+                    "Authorization": f"Bearer {self.token}",
+                    "Accept": "application/json, application/problem+json, text/plain",
+                    "User-Agent": "dms-cli",
+                },
+                timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
+                trust_env=not self.local,
+            )
+        return self._http
+
+    def call(
+        self, path: str, payload: Mapping[str, Any], *, timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Invoke the behavior `path` with `payload` and return its response. Raises Refusal."""
+        return self.send("POST", path, json=dict(payload), timeout_s=timeout_s)
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        """Return the resource at `path` below /api/v1. Raises Refusal."""
+        return self.send("GET", path, params=params)
+
+    def send(
+        self, method: str, path: str, *, timeout_s: float | None = None, **options: Any
+    ) -> dict[str, Any]:
+        """Send one request and return the JSON object it answers. Raises Refusal."""
+        if timeout_s is not None:
+            options["timeout"] = timeout_s
+        try:
+            response = self.http.request(method, path, **options)
+        except httpx.HTTPError as fault:
+            raise self._fault(fault) from None
+        if response.is_error:
+            raise _answered(response)
+        try:
+            document = response.json()
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise Refusal(
+                "not_a_site", f"{self.url} does not answer like a DMS site", hint="check the address of --url"
+            )
+        return document
+
+    def stream(self, path: str, **params: Any) -> Iterator[bytes]:
+        """Yield the chunks of a text stream as they come, however long it is silent. Raises Refusal."""
+        timeout = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+        try:
+            with self.http.stream("GET", path, params=params, timeout=timeout) as response:
+                if response.is_error:
+                    response.read()
+                    raise _answered(response)
+                yield from response.iter_bytes()
+        except httpx.HTTPError as fault:
+            raise self._fault(fault) from None
+
+    def _fault(self, fault: httpx.HTTPError) -> Refusal:
+        if isinstance(fault, httpx.ConnectError):
+            if self.local:
+                return site_down(self.home)
+            if "refused" in str(fault).lower():
+                return Refusal(
+                    "connection_refused",
+                    f"{self.url} refuses the connection",
+                    hint="is the site up there, and is this its port?",
+                )
+            return Refusal(
+                "unreachable", f"{self.url} cannot be reached: {fault}", hint="check the name and the network"
+            )
+        if isinstance(fault, httpx.TimeoutException):
+            return Refusal(
+                "timed_out", f"{self.url} did not answer in time", hint="./dms status shows its state"
+            )
+        return Refusal("connection_lost", f"the connection to {self.url} broke: {fault}", hint="try again")
+
+
+def site_down(home: Home) -> Refusal:
+    """Return the refusal of a verb that needs the site while it does not run."""
+    return Refusal("site_down", f"no site runs in {home.root}", hint="start it with ./dms up", status=503)
+
+
+def _answered(response: httpx.Response) -> Refusal:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        document = {"detail": f"the site answered {response.status_code} {response.reason_phrase}"}
+    return Answered(document, response.status_code)

@@ -1,0 +1,129 @@
+"""The verbs by name. A verb's module is imported when the verb runs: --help imports none of them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import click
+
+from capabilities.refusal import Refusal
+from dmsweb.cli.output import EXIT_DONE, EXIT_FAILED, EXIT_TIMED_OUT, EXIT_USAGE
+from dmsweb.cli.session import Session, apply, common_options
+
+VERBS: dict[str, tuple[str, str]] = {
+    "up": ("dmsweb.cli.site:up", "Start the site and watch over it."),
+    "down": ("dmsweb.cli.site:down", "Stop the site."),
+    "status": ("dmsweb.cli.site:status", "Whether the site runs, and its processes."),
+    "doctor": ("dmsweb.cli.site:doctor", "What this machine lacks, what that costs and how to mend it."),
+    "demo": ("dmsweb.cli.demo:demo", "Bring up a site, deploy an example and show it."),
+    "test": ("dmsweb.cli.site:test", "Run every test."),
+    "bench": ("dmsweb.cli.site:bench", "Measure against the floors."),
+    "onboard": ("dmsweb.cli.machine:onboard", "Offer a part of this machine; again to change it."),
+    "offboard": ("dmsweb.cli.machine:offboard", "Offer nothing any more; refused while work runs."),
+    "resources": ("dmsweb.cli.machine:resources", "Onboarded, committed, allocated and free resources."),
+    "hardware": ("dmsweb.cli.machine:hardware", "What this machine has, and what is used now."),
+    "validate": ("dmsweb.cli.validate:validate", "Check an ensemble; needs no running site."),
+    "deploy": ("dmsweb.cli.deployments:deploy", "Deploy an ensemble on this node."),
+    "get": ("dmsweb.cli.deployments:get", "List deployments, allocations, nodes or bids."),
+    "show": ("dmsweb.cli.deployments:show", "Everything about one deployment."),
+    "logs": ("dmsweb.cli.deployments:logs", "The log of an allocation of a deployment."),
+    "shutdown": ("dmsweb.cli.deployments:shutdown", "Stop a deployment; its logs and timeline stay."),
+    "behaviors": ("dmsweb.cli.actor:behaviors", "Every behavior with the schemas of its messages."),
+    "actor": ("dmsweb.cli.actor:actor", "Invoke behaviors and send messages."),
+    "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),
+    "user": ("dmsweb.cli.user:user", "People who may log in, and their tokens."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by table and imports a command's module when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the table."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return the command, None when there is none of that name."""
+        entry = VERBS.get(cmd_name)
+        if entry is None:
+            return None
+        module, _, attribute = entry[0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command; an unknown one is named with the nearest known."""
+        if args and args[0] not in VERBS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            close = get_close_matches(args[0], VERBS, n=1)
+            raise click.UsageError(
+                f"no verb {args[0]!r}" + (f"; did you mean {close[0]}?" if close else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs from the table, importing nothing."""
+        with formatter.section("Verbs"):
+            formatter.write_dl([(name, text) for name, (_, text) in VERBS.items()])
+
+
+@click.group(cls=LazyGroup, help="Pool machines without a central owner, and run workloads on them.")
+@common_options
+@click.pass_context
+def cli(ctx: click.Context, **options: Any) -> None:
+    """Read the global options that stand before the verb."""
+    session = ctx.ensure_object(Session)
+    apply(session, options)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; every refusal and usage error is printed here."""
+    session = Session(url=os.environ.get("DMS_URL", ""), token=os.environ.get("DMS_TOKEN", ""))
+    try:
+        cli.main(list(arguments), prog_name="dms", standalone_mode=False, obj=session)
+    except click.UsageError as fault:
+        return _usage(session, arguments, fault)
+    except click.exceptions.Exit as fault:
+        return fault.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        session.output.log("interrupted")
+        return 130
+    except Refusal as refusal:
+        document = refusal.problem()
+        if session.json:
+            session.output.json(document)
+        session.output.problem(document)
+        return EXIT_TIMED_OUT if refusal.code == "timed_out" else EXIT_FAILED
+    except BrokenPipeError:
+        # The reader has gone (`| head`); what is still buffered must not raise again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    return EXIT_DONE
+
+
+def _usage(session: Session, arguments: Sequence[str], fault: click.UsageError) -> int:
+    hint = f"see `{fault.ctx.command_path} --help`" if fault.ctx else "see `dms --help`"
+    document = {
+        "type": "urn:dms:problem:usage",
+        "title": "wrong usage",
+        "status": 400,
+        "detail": fault.format_message(),
+        "hint": hint,
+    }
+    if session.json or "--json" in arguments:
+        session.output.json(document)
+    session.output.problem(document)
+    return EXIT_USAGE
+
+
+def main() -> NoReturn:
+    """Run with the process's arguments and exit."""
+    raise SystemExit(run(sys.argv[1:]))
