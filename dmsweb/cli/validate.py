@@ -30,19 +30,26 @@ def validate(session: Session, file: str) -> None:
 def check(file: str) -> Parsed:
     """Return what parsing `file` finds, its placeholders resolved from the environment and its folder."""
     report = Report()
-    text = _text(file, report)
+    text = resolved(file, report)
     if text is not None:
-        folder = Path.cwd() if file == "-" else Path(file).parent
-        text = resolve_placeholders(text, report, sources_of(folder, os.environ))
         parsed = parse(text)
         if report.errors:
-            resolved = {(error.line, error.column) for error in report.errors}
+            named = {(error.line, error.column) for error in report.errors}
             # An unresolved placeholder is known already, with the reason.
-            rest = [error for error in parsed.errors if (error.line, error.column) not in resolved]
+            rest = [error for error in parsed.errors if (error.line, error.column) not in named]
             errors = sorted([*report.errors, *rest], key=lambda error: (error.line, error.column))
             return Parsed(None, tuple(errors), parsed.warnings)
         return parsed
     return Parsed(None, tuple(report.errors))
+
+
+def resolved(file: str, report: Report) -> str | None:
+    """Return the text of `file` with its placeholders resolved from the caller's side; None when unreadable."""
+    text = _text(file, report)
+    if text is None:
+        return None
+    folder = Path.cwd() if file == "-" else Path(file).parent
+    return resolve_placeholders(text, report, sources_of(folder, os.environ))
 
 
 def _text(file: str, report: Report) -> str | None:

@@ -1,0 +1,202 @@
+"""Verbs about deployments: deploy, get, show, logs, shutdown."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from capabilities.refusal import Refusal
+from deployments.ensemble.parse import Parsed, parse
+from deployments.ensemble.problems import Report
+from dmsweb.cli.output import EXIT_FAILED, EXIT_TIMED_OUT, Output, table
+from dmsweb.cli.session import Session, verb
+from dmsweb.cli.validate import resolved
+
+TERMINAL = frozenset({"Completed", "Failed"})
+POLL_S = 0.1
+
+
+def ensemble_text(file: str) -> str:
+    """Return the ensemble of `file` (`-`: standard input), placeholders resolved here; Refusal when it is invalid."""
+    report = Report()
+    text = resolved(file, report)
+    if text is None or report.errors:
+        Parsed(None, tuple(report.errors)).required()
+    parse(text or "").required()
+    return text or ""
+
+
+def wait_for(session: Session, deployment_id: str, timeout_s: float) -> dict[str, Any]:
+    """Poll until the deployment runs (services) or has ended; the last status is returned, `timed_out` added."""
+    limit = time.monotonic() + timeout_s
+    while True:
+        document = session.get(f"/deployments/{deployment_id}/")
+        if document["status"] in TERMINAL or (document["status"] == "Running" and not document["only_tasks"]):
+            return document
+        if time.monotonic() > limit:
+            return document | {"timed_out": True}
+        time.sleep(POLL_S)
+
+
+@verb("deploy", help="Deploy an ensemble on this node.")
+@click.option("--file", "-f", "file", required=True, help="Ensemble (YAML or JSON); - reads standard input.")
+@click.option("--name", default="", help="What people see; default metadata.name, else the allocations.")
+@click.option("--deadline", "-t", type=float, default=None, help="Seconds within which it must run (600).")
+@click.option("--wait", is_flag=True, help="Wait for Running (services) or Completed (tasks only).")
+@click.option(
+    "--timeout", type=float, default=600.0, help="With --wait: give up watching after; exit code 3."
+)
+def deploy(
+    session: Session, file: str, name: str, deadline: float | None, wait: bool, timeout: float
+) -> None:
+    """Invoke /dms/node/deployment/new."""
+    payload: dict[str, Any] = {"Ensemble": ensemble_text(file)}
+    if name:
+        payload["Name"] = name
+    if deadline is not None:
+        payload["DeadlineSeconds"] = deadline
+    deployment_id = session.call("/dms/node/deployment/new", payload)["EnsembleID"]
+    if not wait:
+        answer = {"id": deployment_id, "status": "Preparing", "reason": ""}
+        session.show(
+            answer, lambda out: out.line(f"{deployment_id}\nwatch it: ./dms show {deployment_id[:8]}")
+        )
+        return
+    document = wait_for(session, deployment_id, timeout)
+    answer = {"id": deployment_id, "status": document["status"], "reason": document["reason"]}
+    session.show(
+        answer,
+        lambda out: out.line(
+            f"{document['name']}  {document['status']}  {document['reason']}\n{deployment_id}"
+        ),
+    )
+    if document.get("timed_out"):
+        session.exit(EXIT_TIMED_OUT)
+    if document["status"] == "Failed":
+        session.exit(EXIT_FAILED)
+
+
+COLUMNS = {
+    "deployments": ("id", "name", "status", "reason", "created_at"),
+    "allocations": ("name", "status", "reason", "executor", "deployment_id"),
+    "nodes": ("name", "did", "last_seen_at"),
+    "bids": ("node", "ensemble_node", "verdict"),
+}
+
+
+@verb("get", help="List deployments, allocations, nodes or bids.")
+@click.argument("what", type=click.Choice(sorted(COLUMNS)))
+@click.option("--status", default="", help="Only this status.")
+@click.option("--search", default="", help="Only what contains this text.")
+@click.option("--sort", default="", help="A field; - before it: descending.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50)
+@click.option("--offset", type=click.IntRange(0), default=0)
+def get(session: Session, what: str, status: str, search: str, sort: str, limit: int, offset: int) -> None:
+    """Read one page of a list."""
+    params = {"status": status, "search": search, "ordering": sort, "limit": limit, "offset": offset}
+    page = session.get(f"/{what}/", **{key: value for key, value in params.items() if value})
+
+    def people(out: Output) -> None:
+        names = COLUMNS[what]
+        rows = [[_short(str(item.get(name) or "")) for name in names] for item in page["items"]]
+        out.table(table([name.replace("_", " ") for name in names], rows))
+        out.line(f"{len(page['items'])} of {page['total']}")
+
+    session.show(page, people)
+
+
+def _short(text: str) -> str:
+    return f"{text[:8]}…" if len(text) == 64 and text.isalnum() else text
+
+
+@verb("show", help="Everything about one deployment: by id, the first 8 characters of it, or name.")
+@click.argument("deployment")
+def show(session: Session, deployment: str) -> None:
+    """Read a deployment with its allocations and timeline."""
+    document = session.get(f"/deployments/{deployment}/")
+
+    def people(out: Output) -> None:
+        out.line(f"{document['name']}  {document['status']}  {document['reason']}\n{document['id']}")
+        for reason in document["reasons"]:
+            out.line(f"  {reason.get('subject', '')}: {reason.get('message', '')}")
+        rows = [
+            [
+                item["name"],
+                item["status"],
+                item["reason"] or item["progress"],
+                item["priv_addr"],
+                _ports(item["ports"]),
+            ]
+            for item in document["allocations"]
+        ]
+        out.table(table(["allocation", "status", "", "address", "ports"], rows))
+        out.table(table(["when", "event"], [[item["at"], item["text"]] for item in document["events"]]))
+
+    session.show(document, people)
+
+
+def _ports(ports: list[dict[str, Any]]) -> str:
+    return ", ".join(f"{port['public']}->{port['private']}/{port['protocol']}" for port in ports)
+
+
+@verb("logs", help="The log of an allocation of a deployment.")
+@click.argument("deployment")
+@click.argument("allocation", default="")
+@click.option("--stream", type=click.Choice(["both", "stdout", "stderr"]), default="both")
+@click.option("--tail", type=click.IntRange(0), default=None, help="Only the last lines.")
+@click.option("--follow", is_flag=True, help="Go on until it ends.")
+def logs(
+    session: Session, deployment: str, allocation: str, stream: str, tail: int | None, follow: bool
+) -> None:
+    """Print a log; --json prints the behavior's response, with --follow one JSON object a chunk."""
+    if session.json and not follow:
+        payload: dict[str, Any] = {"EnsembleID": deployment, "AllocationName": allocation}
+        if tail is not None:
+            payload["Tail"] = tail
+        session.show(session.call("/dms/node/deployment/logs", payload), lambda out: None)
+        return
+    document = session.get(f"/deployments/{deployment}/")
+    found = [
+        item
+        for item in document["allocations"]
+        if not allocation or allocation in {item["name"], item["name"].split(".")[-1]}
+    ]
+    if not found:
+        known = ", ".join(item["name"] for item in document["allocations"]) or "none: it was not placed"
+        raise Refusal(
+            "not_found", f"allocation {allocation or '(any)'} not found", status=404, hint=f"one of: {known}"
+        )
+    params: dict[str, Any] = {"stream": stream} | ({"follow": "1"} if follow else {})
+    if tail is not None:
+        params["tail"] = tail
+    for item in found if not follow else found[:1]:
+        if len(found) > 1 and not follow:
+            session.output.line(f"== {item['name']}")
+        for chunk in session.stream(f"/allocations/{item['id']}/logs", **params):
+            session.chunk(item["name"], chunk)
+
+
+def _names(item: dict[str, Any]) -> set[str]:
+    return {item["name"], item["name"].rpartition(".")[2]}
+
+
+@verb("shutdown", help="Stop a deployment; its logs and its timeline stay.")
+@click.argument("deployment")
+@click.option("--wait", is_flag=True, help="Wait until everything is stopped.")
+@click.option(
+    "--timeout", type=float, default=120.0, help="With --wait: give up watching after; exit code 3."
+)
+def shutdown(session: Session, deployment: str, wait: bool, timeout: float) -> None:
+    """Invoke /dms/node/deployment/shutdown."""
+    answer = session.call("/dms/node/deployment/shutdown", {"ID": deployment})
+    limit = time.monotonic() + timeout
+    while wait:
+        status = session.call("/dms/node/deployment/status", {"ID": deployment})["Status"]
+        if status in TERMINAL:
+            break
+        if time.monotonic() > limit:
+            session.exit(EXIT_TIMED_OUT)
+        time.sleep(POLL_S)
+    session.show(answer, lambda out: out.line("stopped" if wait else "stopping"))
