@@ -1,0 +1,48 @@
+"""What `up` shows: one tidy screen on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from dmsweb.launch.doctor.check import Check
+
+COLOURS = {"running": "green", "starting": "blue", "restarting": "yellow", "stopped": "dim"}
+
+
+def screen(status: dict[str, Any], lacks: Sequence[Check], notes: Sequence[str]) -> RenderableType:
+    """Draw the site's processes, its address and what this machine lacks."""
+    processes = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for title in ("process", "state", "restarts", "pid", "memory"):
+        processes.add_column(title, justify="right" if title in ("restarts", "pid", "memory") else "left")
+    for entry in status["processes"]:
+        processes.add_row(
+            entry["name"],
+            Text(entry["state"], style=COLOURS.get(entry["state"], "")),
+            str(entry["restarts"] or ""),
+            str(entry["pid"] or ""),
+            f"{entry['pss_bytes'] >> 20} MB" if entry["pss_bytes"] else "",
+        )
+    head = Text.assemble(("dmsweb ", "bold"), (status["url"] or "", "bold cyan"), f"   home {status['home']}")
+    if not status["ready"]:
+        head.append("   not ready", style="yellow")
+    tail = [Text(note) for note in notes]
+    tail += [Text(f"{lack.name}: {lack.detail}. {lack.hint}", style="yellow") for lack in lacks]
+    return Group(
+        head,
+        Text(status["did"] or "", style="dim"),
+        Text(),
+        processes,
+        Text(),
+        *tail,
+        Text("Ctrl-C stops", "dim"),
+    )
+
+
+def lines(lacks: Sequence[Check]) -> list[str]:
+    """Write what this machine lacks, a line each."""
+    return [f"{lack.name}: {lack.detail}; {lack.cost}. {lack.hint}" for lack in lacks]

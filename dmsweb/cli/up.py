@@ -1,0 +1,107 @@
+"""`up`: bring a site up, and stay in front of it or let it run by itself."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal
+from dmsweb.cli.screen import lines, screen
+from dmsweb.home import Home
+from dmsweb.launch import control
+from dmsweb.launch.assets import assets
+from dmsweb.launch.doctor import examine
+from dmsweb.launch.doctor.check import Check
+from dmsweb.launch.environment import SetUpFault
+
+REFRESH_S = 1.0
+
+
+def say(text: str) -> None:
+    """Write a line of progress, apart from what the command answers."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def bring_up(home: Home, bind: str, port: int, *, detach: bool) -> tuple[control.Start, dict[str, Any]]:
+    """Start a site and wait until it is ready; the start, and `admin` (name, password) when this was the first.
+
+    Refusal with the supervisor's one sentence when it cannot start; then nothing is left running.
+    """
+    try:
+        assets(say)
+    except SetUpFault as fault:
+        raise Refusal("cannot_start", str(fault)) from None
+    started = control.start(home, bind, port, detach=detach)
+    found: dict[str, Any] = {}
+    for report in started.reports(NUMBERS.ready_timeout_s):
+        if "progress" in report:
+            say(report["progress"])
+        if "admin" in report:
+            found["admin"] = report["admin"]
+        if "ready" in report:
+            return started, found
+        if "fault" in report:
+            _end(started)
+            raise Refusal("cannot_start", report["fault"], hint=report.get("hint", ""), status=500)
+    _end(started)
+    raise Refusal(
+        "cannot_start", "the supervisor ended", hint=f"see {home.path('log', 'supervisor.log')}", status=500
+    )
+
+
+def lacks(home: Home) -> list[Check]:
+    """Return what this machine lacks, for the end of a start."""
+    return [check for check in examine(home) if not check.ok]
+
+
+def admin_lines(admin: dict[str, str]) -> list[str]:
+    """Tell the first password, once."""
+    return [
+        f"admin name: {admin['name']}   password: {admin['password']}   (shown once; kept nowhere in the clear)"
+    ]
+
+
+def stay(
+    home: Home, started: control.Start, notes: Sequence[str], missing: Sequence[Check], *, quiet: bool
+) -> int:
+    """Stay until the site ends or somebody presses Ctrl-C, with a screen unless `quiet`; its exit code."""
+
+    def end(*_: Any) -> None:
+        started.process.terminate()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, end)
+    console = Console()
+    if quiet:
+        return started.process.wait()
+    if not console.is_terminal:
+        for line in [f"ready: {control.status(home)['url']}", *notes, *lines(missing)]:
+            print(line, flush=True)  # noqa: T201
+        return started.process.wait()
+    shown: dict[str, Any] = {}
+    with Live(console=console, auto_refresh=False, screen=False) as live:
+        while started.process.poll() is None:
+            status = control.status(home)
+            if status["processes"] and status != shown:
+                shown = status
+                live.update(screen(status, missing, notes), refresh=True)
+            try:
+                started.process.wait(REFRESH_S)
+            except subprocess.TimeoutExpired:
+                continue
+    return started.process.returncode
+
+
+def _end(started: control.Start) -> None:
+    started.process.terminate()
+    try:
+        started.process.wait(control.STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        started.process.kill()

@@ -1,0 +1,1 @@
+"""`./dms test`: what the tests need, set up where this machine allows it, then pytest."""
