@@ -19,10 +19,15 @@ def implies(capability: str, other: str) -> bool:
     )
 
 
-def covered(paths: Iterable[str], wanted: Iterable[str]) -> bool:
+def covered(paths: tuple[str, ...], wanted: Iterable[str]) -> bool:
     """Return whether each of `wanted` is implied by one of `paths`."""
-    paths = tuple(paths)
-    return all(any(implies(path, item) for path in paths) for item in wanted)
+    for item in wanted:
+        for path in paths:
+            if implies(path, item):
+                break
+        else:
+            return False
+    return True
 
 
 class ChainCache:
@@ -116,10 +121,10 @@ def _check_link(child: Token, parent: Token) -> None:
     if parent.audience and parent.audience != child.audience:
         raise _refused("chain_audience", f"the audience {parent.audience} may not be changed")
     for topic in child.topics:
-        if not any(implies(path, topic) for path in parent.topics):
+        if not covered(parent.topics, (topic,)):
             raise _refused("chain_topic", f"the delegation does not cover the topic {topic}")
     for capability in child.capabilities:
-        if not any(implies(path, capability) for path in parent.capabilities):
+        if not covered(parent.capabilities, (capability,)):
             raise _refused("chain_capability", f"the delegation does not cover {capability}")
 
 
@@ -144,7 +149,7 @@ def allow_invocation(token: Token, subject: str, audience: str, capability: str)
         token.action == "invoke"
         and token.subject == subject
         and _for_audience(token, audience)
-        and any(implies(path, capability) for path in token.capabilities)
+        and covered(token.capabilities, (capability,))
     )
 
 
@@ -154,8 +159,8 @@ def allow_broadcast(token: Token, subject: str, topic: str, capability: str) -> 
         token.action == "broadcast"
         and token.subject == subject
         and not token.audience
-        and any(implies(path, topic) for path in token.topics)
-        and any(implies(path, capability) for path in token.capabilities)
+        and covered(token.topics, (topic,))
+        and covered(token.capabilities, (capability,))
     )
 
 
@@ -190,8 +195,9 @@ def allow_action(require: Token, token: Token) -> bool:
     """
     if require.action != "delegate" or require.subject not in token.issuers:
         return False
-    if any(link.expires_ns < token.expires_ns for link in require.links()):
-        return False
+    for link in require.links():
+        if link.expires_ns < token.expires_ns:
+            return False
     if require.depth:
         positions = [at for at, link in enumerate(token.links()) if link.issuer == require.subject]
         if positions[-1] > require.depth:

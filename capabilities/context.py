@@ -22,7 +22,6 @@ from capabilities.chains import (
     verify,
 )
 from capabilities.minting import Minting
-from capabilities.numbers import NUMBERS
 from capabilities.recent import Recent
 from capabilities.tokenform import Token, TokenFault, TokenList
 
@@ -143,7 +142,7 @@ class CapabilityContext(Minting):
     def discard(self, blob: bytes) -> None:
         """Forget the consumed tokens that stand in `blob`."""
         try:
-            listed = _parsed(blob)
+            listed = _parsed(blob, [])
         except TokenFault:
             return
         with self._lock:
@@ -223,7 +222,11 @@ class CapabilityContext(Minting):
         if not blob:
             return (), []
         flaws: list[str] = []
-        listed = _parsed(blob, flaws)
+        digest = hashlib.sha256(blob).digest()
+        listed = _known_lists.get(digest)
+        fresh = listed is None
+        if listed is None:
+            listed = _parsed(blob, flaws)
         kept = []
         for token in listed:
             if not (anchored(token, origin_did) or self.trusts(token)):
@@ -232,8 +235,8 @@ class CapabilityContext(Minting):
                 flaws.append(flaw.detail)
             else:
                 kept.append(token)
-        if kept and not flaws:
-            _known_lists.put(hashlib.sha256(blob).digest(), listed)
+        if fresh and kept and not flaws:
+            _known_lists.put(digest, listed)
         return tuple(kept), flaws
 
     def _search(
@@ -315,15 +318,10 @@ def permits(
     return Decision(False, _why_not(subject_did, (capability,), flaws))
 
 
-def _parsed(blob: bytes, flaws: list[str] | None = None) -> tuple[Token, ...]:
+def _parsed(blob: bytes, flaws: list[str]) -> tuple[Token, ...]:
     """Return the well-formed tokens of `blob`; what is wrong with the others is added to `flaws`."""
-    if len(blob) <= NUMBERS.consumed_tokens_max_bytes:
-        known = _known_lists.get(hashlib.sha256(blob).digest())
-        if known is not None:
-            return known
     listed, faults = TokenList.salvage(blob)
-    if flaws is not None:
-        flaws.extend(fault.detail for fault in faults)
+    flaws.extend(fault.detail for fault in faults)
     return listed.tokens
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import base58
-
+from capabilities.base58 import b58decode, b58encode
 from capabilities.keys import KeyFault, KeyType, PublicKey, varint
 from capabilities.refusal import Refusal
 
 _CODECS = {KeyType.Ed25519: 0xED, KeyType.Secp256k1: 0xE7, KeyType.Eth: 0xEF01, KeyType.Cardano: 0xEF02}
-_HEADS = {varint(codec): kind for kind, codec in _CODECS.items()}
+_HEADS = {kind: varint(codec) for kind, codec in _CODECS.items()}
 _PREFIX = "did:key:z"
 _TEXT_MAX = 160
 
@@ -25,7 +24,7 @@ class DidFault(Refusal, ValueError):
 @lru_cache(maxsize=4096)
 def did_of(public: PublicKey) -> str:
     """Return the did:key of `public`."""
-    return _PREFIX + base58.b58encode(varint(_CODECS[public.type]) + public.raw).decode()
+    return _PREFIX + b58encode(_HEADS[public.type] + public.raw)
 
 
 @lru_cache(maxsize=4096)
@@ -37,10 +36,10 @@ def key_of(did: str) -> PublicKey:
             f"{did[:_TEXT_MAX]} does not carry its key", "Use did:key in base58btc (did:key:z...)."
         )
     try:
-        data = base58.b58decode(did.removeprefix(_PREFIX))
+        data = b58decode(did.removeprefix(_PREFIX))
     except ValueError as error:
         raise DidFault(f"invalid DID: {error}") from None
-    for head, kind in _HEADS.items():
+    for kind, head in _HEADS.items():
         if data.startswith(head):
             try:
                 return PublicKey(kind, data[len(head) :])

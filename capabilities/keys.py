@@ -14,7 +14,6 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Self
 
-import base58
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -27,6 +26,7 @@ from nacl.exceptions import CryptoError
 from nacl.utils import random as random_bytes
 
 from capabilities import wallets
+from capabilities.base58 import b58decode, b58encode
 from capabilities.refusal import Refusal
 
 _SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -63,13 +63,15 @@ def varint(number: int) -> bytes:
     return bytes(out)
 
 
-def _framed(kind: int, data: bytes) -> bytes:
-    return b"\x08" + varint(kind) + b"\x12" + varint(len(data)) + data
+def _framed(kind: KeyType, data: bytes) -> bytes:
+    return _HEADS[kind] + varint(len(data)) + data
+
+
+_HEADS = {kind: b"\x08" + varint(kind) + b"\x12" for kind in KeyType}
 
 
 def _unframed(framed: bytes) -> tuple[KeyType, bytes]:
-    for kind in KeyType:
-        head = b"\x08" + varint(kind) + b"\x12"
+    for kind, head in _HEADS.items():
         if framed.startswith(head) and len(framed) > len(head):
             data = framed[len(head) + 1 :]
             if framed[len(head)] == len(data) < 0x80:
@@ -100,7 +102,7 @@ class PublicKey:
             raise KeyFault(
                 f"a key of type {self.type.name} has {_LENGTHS[self.type]} bytes, not {len(self.raw)}"
             )
-        if self.type in (KeyType.Secp256k1, KeyType.Eth):
+        if len(self.raw) == 33:
             _point(self.raw)
 
     def verify(self, message: bytes, signature: bytes) -> bool:
@@ -140,7 +142,7 @@ class PublicKey:
 
     def peer_id(self) -> str:
         """Return the libp2p peer id: base58btc of the key's multihash (`12D3Koo...` for Ed25519)."""
-        return base58.b58encode(self._multihash()).decode()
+        return b58encode(self._multihash())
 
     def cid(self) -> str:
         """Return the peer id as a CIDv1: codec libp2p-key, base32 (`bafzaa...`)."""
@@ -168,7 +170,7 @@ def _of_peer_id(text: str) -> PublicKey:
                 raise KeyFault("the CID is not of codec libp2p-key")
             data = data[2:]
         else:
-            data = base58.b58decode(text)
+            data = b58decode(text)
     except ValueError as error:
         raise KeyFault(f"not a peer id: {error}") from None
     if data[:1] != b"\x00" or len(data) < 2 or data[1] != len(data) - 2:

@@ -78,6 +78,11 @@ class Numbers:
     docker_reconnect_max_s: float = 10.0
     container_pids_max: int = 4096
     sandbox_pids_max: int = 256
+    sandbox_check_s: float = 2.0
+    sandbox_refused_forks_max: int = 1_000  # between two checks: more is a fork bomb, and is killed
+    sandbox_probe_s: float = 60.0
+    sandbox_timeout_s: float = 10.0
+    sandbox_watch_s: float = 0.5
     log_max_bytes: int = 64 * (1 << 20)
     disk_check_s: float = 10.0
 

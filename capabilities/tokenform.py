@@ -9,6 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from capabilities.did import check as check_did
@@ -69,11 +70,14 @@ def did_text(did: str) -> str:
 
 def did_parse(value: Any, where: str) -> str:
     """Return the DID in its JSON object; JsonFault or DidFault when it is none."""
+    if type(value) is dict and len(value) == 1 and type(uri := value.get("uri")) is str:
+        return check_did(uri)
     if value is None:
         return ""
     return check_did(text_of(members(value, _URI, where).get("uri"), where))
 
 
+@lru_cache(maxsize=1024)
 def check_path(path: str, what: str) -> str:
     """Return a capability or topic that can imply something; TokenFault for the forms that mislead."""
     if len(path) > _PATH_MAX:
@@ -138,7 +142,7 @@ class Token:
         """Every issuer in the chain."""
         found: frozenset[str] | None = self._memo.get("issuers")
         if found is None:
-            found = self._memo["issuers"] = frozenset(link.issuer for link in self.links())
+            found = self._memo["issuers"] = frozenset([link.issuer for link in self.links()])
         return found
 
     def links(self) -> Iterator[Token]:
@@ -199,41 +203,46 @@ def _parse(document: Any, links: int) -> Token:
     forms = members(document, _FORMS, "token")
     if forms.get("dms") is None:
         raise bad("it has no member `dms`", "Standard UCANs are not implemented." if forms else "")
-    inner = members(forms["dms"], _MEMBERS, "dms")
-    get = inner.get
-    action = text_of(get("act"), "act")
-    if action not in ACTIONS:
+    get = members(forms["dms"], _MEMBERS, "dms").get
+    action = get("act")
+    if type(action) is not str or action not in ACTIONS:
         raise bad(f"unknown action {action!r}", "invoke, delegate, broadcast or revoke.")
     issuer, subject = did_parse(get("iss"), "iss"), did_parse(get("sub"), "sub")
     if not issuer or not subject:
         raise bad("issuer and subject are both needed")
-    topics, paths = texts_of(get("topic"), "topic"), texts_of(get("cap"), "cap")
-    if len(topics) + len(paths) > NUMBERS.token_max_paths:
-        raise bad(
-            f"{len(topics) + len(paths)} topics and capabilities", f"At most {NUMBERS.token_max_paths}."
-        )
-    for path in paths:
-        check_path(path, "capability")
-    for path in topics:
-        check_path(path, "topic")
+    audience = get("aud")
+    topics = get("topic")
+    paths = get("cap")
     nonce = bytes_of(get("nonce"), "nonce")
     if not nonce or len(nonce) > _NONCE_MAX:
         raise bad("a nonce is needed", f"{NONCE_BYTES} random bytes.")
+    depth = get("depth")
     chain = get("chain")
-    return Token(
+    token = Token(
         action,
         issuer,
         subject,
-        did_parse(get("aud"), "aud"),
-        topics,
-        paths,
+        did_parse(audience, "aud") if audience else "",
+        texts_of(topics, "topic") if topics is not None else (),
+        texts_of(paths, "cap"),
         nonce,
         uint64_of(get("exp"), "exp"),
-        uint64_of(get("depth"), "depth"),
+        uint64_of(depth, "depth") if depth is not None else 0,
         None if chain is None else _parse(chain, links - 1),
         bytes_of(get("sig"), "sig") or b"",
-        get("cap") is None,
+        paths is None,
     )
+    _check_paths(token)
+    return token
+
+
+def _check_paths(token: Token) -> None:
+    if len(token.topics) + len(token.capabilities) > NUMBERS.token_max_paths:
+        raise bad("too many topics and capabilities", f"At most {NUMBERS.token_max_paths}.")
+    for path in token.capabilities:
+        check_path(path, "capability")
+    for path in token.topics:
+        check_path(path, "topic")
 
 
 def issue(
@@ -266,15 +275,14 @@ def issue(
         did_of(private_key.public),
         check_did(subject),
         check_did(audience),
-        tuple(check_path(topic, "topic") for topic in topics),
-        tuple(check_path(path, "capability") for path in capabilities),
+        tuple(topics),
+        tuple(capabilities),
         secrets.token_bytes(NONCE_BYTES) if nonce is None else nonce,
         expires_ns,
         depth,
         chain,
     )
-    if len(token.topics) + len(token.capabilities) > NUMBERS.token_max_paths:
-        raise bad("too many topics and capabilities", f"At most {NUMBERS.token_max_paths}.")
+    _check_paths(token)
     return replace(token, signature=private_key.sign(token.signed_bytes()))
 
 
