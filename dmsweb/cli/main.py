@@ -78,7 +78,7 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, help="Pool machines without a central owner, and run workloads on them.")
 @common_options
 @click.pass_context
-def cli(ctx: click.Context, **options: Any) -> None:
+def cli(ctx: click.Context, /, **options: Any) -> None:
     """Read the global options that stand before the verb."""
     session = ctx.ensure_object(Session)
     apply(session, options)

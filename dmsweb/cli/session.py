@@ -117,7 +117,9 @@ def verb(
             apply(session, {key: values.pop(key) for key in OPTIONS})
             return function(session, **values)
 
-        command = click.command(name, help=help, short_help=help, **settings)(_common(run))
+        make: Callable[[Callable[..., Any]], click.Command]
+        make = click.command(name, cls=click.Command, help=help, short_help=help, **settings)
+        command = make(_common(run))
         if group is not None:
             group.add_command(command)
         return command
