@@ -1,0 +1,1 @@
+"""Databases: the SQLite backend and the router."""

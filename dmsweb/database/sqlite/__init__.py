@@ -1,0 +1,1 @@
+"""A database backend: SQLite behind one write gate."""
