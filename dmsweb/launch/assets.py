@@ -33,13 +33,10 @@ SOURCE_MAP = re.compile(rb"(/\*# sourceMappingURL=.*?\*/|^//# sourceMappingURL=.
 def assets(progress: Callable[[str], None]) -> None:
     """Bring static files up to date; SetUpFault when the libraries cannot be installed."""
     folder = place(ROOT)
-    with (folder / ".dms-assets.lock").open("w") as guard:
+    modules, vendor, collected = folder / "node_modules", folder / "static" / "vendor", folder / "staticfiles"
+    vendor.mkdir(parents=True, exist_ok=True)
+    with (vendor / ".dms-lock").open("w") as guard:
         fcntl.flock(guard, fcntl.LOCK_EX)
-        modules, vendor, collected = (
-            folder / "node_modules",
-            folder / "static" / "vendor",
-            folder / "staticfiles",
-        )
         locked = _digest([ROOT / "package-lock.json"])
         if _step(modules / ".dms-stamp", locked):
             progress("installing the browser libraries")

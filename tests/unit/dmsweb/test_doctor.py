@@ -14,7 +14,6 @@ from dmsweb.launch.doctor import containers, examine, gpu, host, sandbox
 from dmsweb.launch.doctor.check import tried
 from dmsweb.launch.fault import StartFault
 
-
 NAMES = ["python", "redis", "disk", "ports", "memory", "clock", "proxy", "docker"]
 NAMES += ["user_namespaces", "sandbox", "gpu"]
 

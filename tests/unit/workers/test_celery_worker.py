@@ -36,9 +36,12 @@ def test_everything_is_due_once_at_start_and_then_in_its_turn() -> None:
 
 def test_the_sign_of_life_is_the_workers_pid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Callable[[], None]] = []
-    timer = SimpleNamespace(
-        call_repeatedly=lambda seconds, call: calls.append(call) or SimpleNamespace(cancel=calls.clear)
-    )
+
+    def call_repeatedly(seconds: float, call: Callable[[], None]) -> SimpleNamespace:
+        calls.append(call)
+        return SimpleNamespace(cancel=calls.clear)
+
+    timer = SimpleNamespace(call_repeatedly=call_repeatedly)
     consumer = SimpleNamespace(timer=timer)
     file = tmp_path / "alive"
     monkeypatch.setenv("DMS_ALIVE_FILE", str(file))
