@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from deployments.ensemble import units
-from deployments.ensemble.problems import Mark, Report, join, suggest
+from deployments.ensemble.problems import Mark, Problem, Report, TooMuch, join, suggest
 from deployments.ensemble.tree import UNFILLED, Scalar, Sequence, Tree, kind
 from deployments.ensemble.tree import Mapping as MapNode
 
@@ -46,6 +46,14 @@ class Context:
     budget: int = 500_000
 
 
+    def spend(self, units: int, path: str, mark: Mark) -> None:
+        """Pay for `units` values that a template puts in place. Raises TooMuch."""
+        self.budget -= units
+        if self.budget < 0:
+            message = "the templates expand to too many values"
+            raise TooMuch(Problem(path, mark.line, mark.column, message, "use smaller or fewer templates"))
+
+
 class Fields:
     """The members of one map, checked for unknown and older names."""
 
@@ -64,7 +72,10 @@ class Fields:
             self._rename()
 
     def _rename(self) -> None:
-        for key in self.node.items.keys() - self.shape.known:
+        strange = self.node.items.keys() - self.shape.known
+        if self.report.many_warnings:
+            strange &= self.shape.older.keys() | self.shape.quiet.keys()
+        for key in sorted(strange, key=lambda name: self.node.mark_of(name).line):
             path, mark = join(self.path, key), self.node.mark_of(key)
             if (name := self.shape.quiet.get(key)) is not None and name not in self.node.items:
                 self.items[name] = self.items.pop(key)

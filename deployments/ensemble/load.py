@@ -127,13 +127,16 @@ class _Loader:
         self._spend(units, mark)
         tag: str | None = event.tag
         plain = event.implicit[0] if tag is None else tag in _RESOLVED_TAGS
-        if tag is not None and not plain and tag not in ("!", f"{_CORE}str"):
-            self._refuse_tag(tag, mark)
+        refused = tag is not None and not plain and tag not in ("!", f"{_CORE}str")
+        if refused:
+            self._refuse_tag(tag or "", mark)
         if self._wants_key():
             self._name(text, mark, plain)
             return
         node = Scalar(text, text, mark, units)
-        if "{" in text and (found := mark_in(text)):
+        if refused:
+            node.value = UNFILLED
+        elif "{" in text and (found := mark_in(text)):
             self.report.error(self._path(), mark, *found)
             node.value = UNFILLED
         elif "${" in text:

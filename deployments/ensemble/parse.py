@@ -17,7 +17,7 @@ from deployments.ensemble.fields import Context, Fields, Shape
 from deployments.ensemble.load import load
 from deployments.ensemble.model import ESCALATIONS, Ensemble
 from deployments.ensemble.nodes import read_node
-from deployments.ensemble.problems import Mark, Problem, Report
+from deployments.ensemble.problems import Mark, Problem, Report, TooMuch
 from deployments.ensemble.tree import Mapping, Tree, grow, kind
 from deployments.ensemble.volumes import named
 
@@ -123,13 +123,21 @@ def _with_name(parsed: Parsed, filename: str) -> Parsed:
 def _parsed(root: Tree | None, report: Report, numbers: Numbers) -> Parsed:
     ensemble = None
     if isinstance(root, Mapping):
-        ensemble = _read(root, report, numbers)
+        try:
+            ensemble = _read(root, report, numbers)
+        except TooMuch as fault:
+            report.errors[:] = [fault.problem]
     elif not report.errors:
         what = "the document is empty" if root is None else f"an ensemble is a map, not {kind(root)}"
         report.error("", root.mark if root else Mark(1, 1), what, _ALLOCATIONS)
     report.errors.sort(key=lambda problem: (problem.line, problem.column))
     report.warnings.sort(key=lambda problem: (problem.line, problem.column))
     return Parsed(None if report.errors else ensemble, tuple(report.errors), tuple(report.warnings))
+
+
+def _lacks(top: Fields, key: str) -> bool:
+    node = top.find(key)
+    return node is None or (isinstance(node, Mapping) and not node.items)
 
 
 def _read(root: Mapping, report: Report, numbers: Numbers) -> Ensemble:
@@ -150,8 +158,7 @@ def _read(root: Mapping, report: Report, numbers: Numbers) -> Ensemble:
             "split the ensemble",
         )
         return Ensemble()
-    before = len(report.errors)
-    if not names and "allocations" not in {error.path for error in report.errors}:
+    if _lacks(top, "allocations"):
         top.error("allocations", "an ensemble needs at least one allocation", _ALLOCATIONS)
     scripts = extras.read_scripts(top)
     keys = extras.read_texts(top, "keys")
@@ -168,7 +175,7 @@ def _read(root: Mapping, report: Report, numbers: Numbers) -> Ensemble:
         for name, mark, node in top.names("nodes")
         if (held := read_node(top.context, name, node, mark, reach)) is not None
     }
-    if not nodes and len(report.errors) == before:
+    if _lacks(top, "nodes"):
         top.error("nodes", "an ensemble needs at least one node", _NODES)
     ensemble = Ensemble(
         allocations=allocations,

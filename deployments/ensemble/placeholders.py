@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,13 +76,12 @@ def resolve_placeholders(
         return text
     pieces: list[str] = []
     done = 0
-    # The stubs do not know that the events of a text carry marks.
-    events: Iterator[Any] = yaml.parse(text, Loader=yaml.CSafeLoader)
     try:
-        for event in events:
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             if event.__class__ is not yaml.ScalarEvent or PLACEHOLDER.search(event.value) is None:
                 continue
-            start, end = event.start_mark, event.end_mark
+            start: Any = event.start_mark
+            end: Any = event.end_mark
             try:
                 value = resolve_value(event.value, sources, max_characters=max_bytes)
                 value.encode("utf-8")

@@ -40,6 +40,14 @@ class Mark:
     column: int = 0
 
 
+class TooMuch(Exception):
+    """Going on would cost more than the limits allow; `problem` is the only error then."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
 @dataclass(slots=True)
 class Report:
     """Collects errors and warnings in the order of their discovery, bounded by MAX_PROBLEMS each."""
@@ -50,6 +58,11 @@ class Report:
     def error(self, path: str, mark: Mark, message: str, hint: str = "") -> None:
         """Add an error; the ensemble is then refused."""
         _add(self.errors, path, mark, message, hint)
+
+    @property
+    def many_warnings(self) -> bool:
+        """Whether further warnings would not be kept."""
+        return len(self.warnings) > MAX_PROBLEMS
 
     def warn(self, path: str, mark: Mark, message: str, hint: str = "") -> None:
         """Add a warning; the ensemble is accepted all the same."""

@@ -46,27 +46,24 @@ def templated(context: Context, node: Tree, path: str, templates: dict[str, Tree
             suggest(name.text, templates) or "define it there: `resources: {small: {cpu: ...}}`",
         )
         return None
-    return merge(context, template, node, path) if isinstance(node, Mapping) else template
+    if isinstance(node, Mapping):
+        return merge(context, template, node, path)
+    context.spend(template.units, path, node.mark)
+    return template
 
 
 def merge(context: Context, base: Mapping, over: Mapping, path: str) -> Mapping:
     """Return `base` with the members of `over` on top, maps inside merged one level down."""
-    cost = len(base.items) + len(over.items)
+    context.spend(base.units + over.units, path, over.mark)
     items = dict(base.items)
     marks = dict(base.marks)
     for key, value in over.items.items():
         below = items.get(key)
         if isinstance(below, Mapping) and isinstance(value, Mapping):
-            cost += len(below.items) + len(value.items)
             value = Mapping(below.items | value.items, value.mark, below.marks | value.marks)
         items[key] = value
         marks[key] = over.mark_of(key)
     items.pop("name", None)
-    context.budget -= cost
-    if context.budget < 0:
-        if context.budget + cost >= 0:
-            context.report.error(path, over.mark, "the templates expand to too much", "use smaller templates")
-        return Mapping({}, over.mark)
     return Mapping(items, over.mark, marks)
 
 
