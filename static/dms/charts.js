@@ -4,7 +4,7 @@ const charts = new Map();
 function colours() {
   const style = getComputedStyle(document.documentElement);
   const of = (name) => style.getPropertyValue(name).trim();
-  return { series: [of("--dms-blue"), of("--dms-orange"), of("--dms-green")], text: of("--dms-muted"), grid: of("--tblr-border-color") };
+  return { series: [of("--dms-blue"), of("--dms-orange"), of("--dms-green")], text: of("--dms-muted"), grid: of("--dms-grid") };
 }
 
 function options(box, names) {
