@@ -19,12 +19,15 @@ class Example:
 
 
 def about(source: str) -> str:
-    """Return the comment at the top of a file as one sentence."""
+    """Return the first paragraph of the comment at the top of a file, on one line."""
     lines = []
     for line in source.splitlines():
         if not line.startswith("#"):
             break
-        lines.append(line.lstrip("# ").strip())
+        text = line.lstrip("# ").strip()
+        if not text:
+            break
+        lines.append(text)
     return " ".join(lines).strip()
 
 

@@ -109,7 +109,9 @@ def listing(identity: Identity, asked: Mapping[str, str]) -> Listing:
         rows = rows.filter(Q(name__icontains=search) | Q(id__startswith=search.lower()))
     if owner:
         rows = rows.filter(Q(owner__name__icontains=owner) | Q(owner__did=owner))
-    totals = {line["status"]: line["count"] for line in rows.order_by().values("status").annotate(count=Count("pk"))}
+    totals = {
+        line["status"]: line["count"] for line in rows.order_by().values("status").annotate(count=Count("pk"))
+    }
     if status in Deployment.Status.values:
         rows = rows.filter(status=status)
     ordered = light(rows).order_by(f"{'-' if sort.startswith('-') else ''}{field}", "-id")

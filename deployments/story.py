@@ -84,9 +84,13 @@ def steps(
             state = "failed"
         else:
             state = "done" if status in {states.RUNNING, states.COMPLETED} else "active"
-        following = next((later for later in begun[index + 1 :] if later is not None and at and later >= at), None)
+        following = next(
+            (later for later in begun[index + 1 :] if later is not None and at and later >= at), None
+        )
         end = following or (ended if over else now)
-        seconds = (end - at).total_seconds() if at is not None and end is not None and index <= reached else None
+        seconds = (
+            (end - at).total_seconds() if at is not None and end is not None and index <= reached else None
+        )
         result.append(Step(index + 1, name, state, notes.get(name, ""), seconds))
     return result
 

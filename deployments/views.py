@@ -101,7 +101,9 @@ def _editor(request: HttpRequest, source: str, refusal: Refusal | None = None) -
         "source": source,
         "examples": examples(),
         "refusal": refusal,
-        "problems": (refusal.members.get("errors") or [r.document() for r in refusal.reasons]) if refusal else [],
+        "problems": (refusal.members.get("errors") or [r.document() for r in refusal.reasons])
+        if refusal
+        else [],
         "may_deploy": door.may(identity_for_user(request.user), NEW),
     }
     return render(request, "deployments/new.html", context, status=refusal.status if refusal else 200)

@@ -16,7 +16,14 @@ from node.models import Node
 from node.words import GIB, cores, gib
 
 # How the paths in a refusal's reasons map to fields.
-_FIELDS = (("cpu", "cpu"), ("core", "cpu"), ("ram", "ram"), ("memory", "ram"), ("disk", "disk"), ("gpu", "gpus"))
+_FIELDS = (
+    ("cpu", "cpu"),
+    ("core", "cpu"),
+    ("ram", "ram"),
+    ("memory", "ram"),
+    ("disk", "disk"),
+    ("gpu", "gpus"),
+)
 
 
 class OnboardForm(forms.Form):
@@ -38,8 +45,8 @@ class OnboardForm(forms.Form):
         self.hints = {
             "cpu": f"{NUMBERS.onboard_min_cores} to {cores(self.facts.cpu_centicores)} cores",
             "ram": _range(self.facts.ram_bytes),
-            "disk": f"at least {gib(NUMBERS.onboard_min_disk_bytes)} GiB, at most {NUMBERS.onboard_max_share_percent} % "
-            f"of what is free where work is stored",
+            "disk": f"at least {gib(NUMBERS.onboard_min_disk_bytes)} GiB, at most "
+            f"{NUMBERS.onboard_max_share_percent} % of what is free where work is stored",
         }
 
     def _initial(self, current: Any) -> dict[str, Any]:
@@ -74,14 +81,20 @@ class OnboardForm(forms.Form):
         values = {name: self[name].value() or "…" for name in self.units}
         gpus = self["gpus"].value() or []
         tail = f"--gpus {','.join(gpus)}" if gpus else "--no-gpu"
-        return f"./dms onboard --cpu {values['cpu']} --ram {values['ram']}GiB --disk {values['disk']}GiB {tail}"
+        return (
+            f"./dms onboard --cpu {values['cpu']} --ram {values['ram']}GiB --disk {values['disk']}GiB {tail}"
+        )
 
     def refuse(self, refusal: Refusal) -> None:
         """Put every reason of a refusal at the field it is about; the rest on top of the form."""
         for reason in refusal.reasons:
             where = f"{reason.path} {reason.check}".lower()
             field = next((name for word, name in _FIELDS if word in where), None)
-            numbers = f" ({reason.needed} wanted, {reason.available} possible)" if reason.needed and reason.available else ""
+            numbers = (
+                f" ({reason.needed} wanted, {reason.available} possible)"
+                if reason.needed and reason.available
+                else ""
+            )
             hint = f": {reason.hint}" if reason.hint else ""
             self.add_error(field, f"{reason.message}{numbers}{hint}")
         if not refusal.reasons:

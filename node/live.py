@@ -99,7 +99,8 @@ def _sender() -> Callable[[str], None]:
         layer = get_channel_layer()
         loop.run_until_complete(
             asyncio.wait_for(
-                layer.group_send(group, {"type": "live.changed", "group": group}), NUMBERS.live_publish_timeout_s
+                layer.group_send(group, {"type": "live.changed", "group": group}),
+                NUMBERS.live_publish_timeout_s,
             )
         )
 

@@ -67,7 +67,9 @@ def meters(view: LedgerView, facts: HardwareFacts, sample: UsageSample | None) -
         others = max(0, getattr(used, name) - ours - beside) if sample is not None else 0
         others = min(others, max(0, total - ours - promised))
         measure = "hundredths of a core" if unit == "cores" else "bytes"
-        exact = f"{ours:,} of {total:,} {measure} allocated, {promised:,} committed, {others:,} used by others"
+        exact = (
+            f"{ours:,} of {total:,} {measure} allocated, {promised:,} committed, {others:,} used by others"
+        )
         return Meter(label, total, ours, promised, others, unit, exact)
 
     return [

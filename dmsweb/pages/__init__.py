@@ -1,0 +1,1 @@
+"""Overview, layout, live connections: pages that belong to no single room."""

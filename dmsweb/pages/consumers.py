@@ -49,7 +49,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         """Replace the subscriptions by the ones asked for, as far as they are allowed."""
         asked = content.get("subscribe") if isinstance(content, dict) else None
         if not isinstance(asked, list) or len(asked) > NUMBERS.live_groups_max:
-            await self.send_json({"error": f'send {{"subscribe": [at most {NUMBERS.live_groups_max} groups]}}'})
+            await self.send_json(
+                {"error": f'send {{"subscribe": [at most {NUMBERS.live_groups_max} groups]}}'}
+            )
             return
         groups = list(dict.fromkeys(str(group)[:99] for group in asked))
         allowed = await database_sync_to_async(allowed_groups)(self.identity, groups)
@@ -58,7 +60,9 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):
         for group in set(allowed) - self.groups_held:
             await self.channel_layer.group_add(group, self.channel_name)
         self.groups_held = set(allowed)
-        await self.send_json({"subscribed": allowed, "refused": [g for g in groups if g not in self.groups_held]})
+        await self.send_json(
+            {"subscribed": allowed, "refused": [g for g in groups if g not in self.groups_held]}
+        )
 
     async def live_changed(self, event: dict[str, Any]) -> None:
         """Pass on that a group changed."""

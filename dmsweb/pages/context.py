@@ -12,6 +12,7 @@ from capabilities.services import identity_for_user, is_root
 from node.models import Node
 from node.presence import node_state
 
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of the navigation; `key` is the letter after `g` that opens it."""
@@ -56,7 +57,9 @@ def site(request: HttpRequest) -> dict[str, Any]:
     return {
         "layout": "base.html",
         "identity": identity,
-        "navigation": navigation(request.path, root=root, staff=bool(getattr(request.user, "is_staff", False))),
+        "navigation": navigation(
+            request.path, root=root, staff=bool(getattr(request.user, "is_staff", False))
+        ),
     } | bar()
 
 

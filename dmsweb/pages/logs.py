@@ -50,7 +50,9 @@ class LogConsumer(AsyncJsonWebsocketConsumer):
         await self.accept()
         if not _free.acquire(blocking=False):
             limit = NUMBERS.log_followers_max
-            await self.send_json({"end": True, "problem": f"{limit} logs are followed already, try again later"})
+            await self.send_json(
+                {"end": True, "problem": f"{limit} logs are followed already, try again later"}
+            )
             await self.close(REFUSED_BUSY)
             return
         self.sender = asyncio.create_task(self._follow())

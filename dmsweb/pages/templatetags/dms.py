@@ -13,9 +13,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from node.choices import STATES, state_of
 from node.meters import Meter
 from node.words import cores, gib, short, since, span
-from node.choices import STATES, state_of
 
 register = template.Library()
 
@@ -25,7 +25,10 @@ def icon(name: str, extra: str = "") -> SafeString:
     """Draw the icon `name` of the sprite; decoration, so hidden from screen readers."""
     sprite = static("vendor/icons.svg")
     return format_html(
-        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>', extra, sprite, name
+        '<svg class="icon {}" aria-hidden="true" focusable="false"><use href="{}#{}"></use></svg>',
+        extra,
+        sprite,
+        name,
     )
 
 
@@ -161,11 +164,17 @@ def cores_filter(centicores: int) -> str:
 @register.simple_tag
 def amount(of: Any) -> SafeString:
     """Write CPU, memory, disk and GPUs of anything that has them, exact on hover."""
-    parts = [f"{cores(of.cpu_centicores)} cores", f"{gib(of.ram_bytes)} GiB", f"{gib(of.disk_bytes)} GiB disk"]
+    parts = [
+        f"{cores(of.cpu_centicores)} cores",
+        f"{gib(of.ram_bytes)} GiB",
+        f"{gib(of.disk_bytes)} GiB disk",
+    ]
     count = len(of.gpus)
     if count:
         parts.append(f"{count} GPU{'s' if count > 1 else ''}")
-    exact = f"{of.cpu_centicores:,} hundredths of a core, {of.ram_bytes:,} bytes, {of.disk_bytes:,} bytes of disk"
+    exact = (
+        f"{of.cpu_centicores:,} hundredths of a core, {of.ram_bytes:,} bytes, {of.disk_bytes:,} bytes of disk"
+    )
     return format_html('<span title="{}">{}</span>', exact, " · ".join(parts))
 
 

@@ -1,0 +1,135 @@
+"""The admin of deployments: for looking, and for shutting down through the door."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.safestring import SafeString
+
+from capabilities.admin import ReadOnlyAdmin
+from capabilities.refusal import Refusal
+from capabilities.services import identity_for_user
+from deployments.models import Allocation, Bid, BidRequest, Deployment, DeploymentEvent
+from node import door
+from node.admin import ReservationAdmin, state_mark
+from node.models import Reservation
+
+SHUTDOWN = "/dms/node/deployment/shutdown"
+
+
+def shut_down(request: HttpRequest, keys: Iterable[str]) -> None:
+    """Invoke the shutdown of each deployment as the person at the admin, and say how each went."""
+    identity = identity_for_user(request.user)  # type: ignore[arg-type]
+    for key in keys:
+        try:
+            door.invoke(
+                identity=identity,
+                path=SHUTDOWN,
+                payload={"ID": key},
+                source="admin",
+                remote_addr=request.META.get("REMOTE_ADDR", ""),
+            )
+            messages.success(request, f"{key[:8]} is being shut down")
+        except Refusal as refusal:
+            messages.error(request, f"{key[:8]}: {refusal.detail} {refusal.hint}".strip())
+
+
+@admin.register(Deployment)
+class DeploymentAdmin(ReadOnlyAdmin):
+    """Deployments; `Shut down` invokes the behavior."""
+
+    list_display = ["name", "short", "status_shown", "owner", "orchestrator", "created_at", "reason"]
+    list_filter = ["status", "only_tasks"]
+    list_select_related = ["owner", "orchestrator"]
+    search_fields = ["name", "id", "owner__name"]
+    actions = ["shut_down"]
+
+    @admin.display(description="id")
+    def short(self, row: Deployment) -> str:
+        """The beginning of the id."""
+        return row.pk[:8]
+
+    @admin.display(description="status", ordering="status")
+    def status_shown(self, row: Deployment) -> SafeString:
+        """The status in its colour."""
+        return state_mark(row.status)
+
+    @admin.action(description="Shut down")
+    def shut_down(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Stop the allocations of the chosen deployments."""
+        shut_down(request, rows.values_list("pk", flat=True))
+
+
+@admin.register(Allocation)
+class AllocationAdmin(ReadOnlyAdmin):
+    """Allocations."""
+
+    list_display = [
+        "name",
+        "deployment",
+        "status_shown",
+        "node",
+        "executor",
+        "reason",
+        "started_at",
+        "ended_at",
+    ]
+    list_filter = ["status", "executor", "type"]
+    list_select_related = ["deployment", "node"]
+    search_fields = ["id", "name"]
+
+    @admin.display(description="status", ordering="status")
+    def status_shown(self, row: Allocation) -> SafeString:
+        """The status in its colour."""
+        return state_mark(row.status)
+
+
+@admin.register(BidRequest)
+class BidRequestAdmin(ReadOnlyAdmin):
+    """Rounds of asking."""
+
+    list_display = ["deployment", "round", "created_at"]
+    list_select_related = ["deployment"]
+
+
+@admin.register(Bid)
+class BidAdmin(ReadOnlyAdmin):
+    """Answers of nodes."""
+
+    list_display = ["node", "ensemble_node", "verdict_shown", "request", "created_at"]
+    list_filter = ["verdict"]
+    list_select_related = ["node", "request__deployment"]
+
+    @admin.display(description="verdict", ordering="verdict")
+    def verdict_shown(self, row: Bid) -> SafeString:
+        """The verdict in its colour."""
+        return state_mark(row.verdict)
+
+
+@admin.register(DeploymentEvent)
+class DeploymentEventAdmin(ReadOnlyAdmin):
+    """Timelines of deployments."""
+
+    list_display = ["at", "deployment", "kind", "text", "actor"]
+    list_filter = ["kind"]
+    list_select_related = ["deployment"]
+    search_fields = ["text"]
+
+
+class HeldReservationAdmin(ReservationAdmin):
+    """The ledger's lines; what holds one is a deployment, so that is what is shut down to release it."""
+
+    actions = ["release"]
+
+    @admin.action(description="Release: shut down the deployments that hold these")
+    def release(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Shut down each deployment once."""
+        shut_down(request, rows.order_by().values_list("deployment_id", flat=True).distinct())
+
+
+admin.site.unregister(Reservation)
+admin.site.register(Reservation, HeldReservationAdmin)

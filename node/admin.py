@@ -1,0 +1,121 @@
+"""The admin of nodes, their ledger, ports, samples, events and nonces."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from capabilities.admin import ReadOnlyAdmin
+from capabilities.services import audit, identity_for_user, is_root
+from node.choices import state_of
+from node.models import Node, NodeEvent, Onboarding, PortReservation, Reservation, SeenNonce, UsageSample
+
+
+def state_mark(name: str) -> SafeString:
+    """Draw a state in its colour, from the table that pages use."""
+    return format_html('<span class="mark mark-{}">{}</span>', state_of(name).colour, name)
+
+
+@admin.register(Node)
+class NodeAdmin(ReadOnlyAdmin):
+    """Nodes; what the owner sets (location, allowances) can be changed by a root of the node, and is audited."""
+
+    list_display = ["name", "hostname", "peer_id", "last_seen_at"]
+    search_fields = ["name", "hostname", "peer_id"]
+    exclude = ["public_key"]
+    readonly_fields = [
+        "identity",
+        "name",
+        "peer_id",
+        "cid",
+        "hostname",
+        "hardware",
+        "executors",
+        "last_seen_at",
+    ]
+    fields = [*readonly_fields, "location", "allowances"]
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Roots of the node: allowances decide what may run on the machine."""
+        return request.user.is_authenticated and is_root(identity_for_user(request.user))
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Write the owner's two fields and nothing that the worker measures."""
+        obj.save(update_fields=["location", "allowances"])
+        audit(
+            actor=identity_for_user(request.user).did,  # type: ignore[arg-type]
+            path="/dms/node/allowances",
+            outcome="allowed",
+            source="admin",
+            remote_addr=request.META.get("REMOTE_ADDR", ""),
+            request={"location": obj.location, "allowances": obj.allowances},
+        )
+
+
+@admin.register(Onboarding)
+class OnboardingAdmin(ReadOnlyAdmin):
+    """What each node offers; changed on the node's page."""
+
+    list_display = ["node", "cpu_centicores", "ram_bytes", "disk_bytes", "no_gpu", "updated_at"]
+    list_select_related = ["node"]
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ReadOnlyAdmin):
+    """The ledger's lines."""
+
+    list_display = [
+        "allocation_id",
+        "state_shown",
+        "node",
+        "owner",
+        "cpu_centicores",
+        "ram_bytes",
+        "expires_at",
+    ]
+    list_filter = ["state"]
+    list_select_related = ["node", "owner"]
+    search_fields = ["allocation_id", "deployment_id"]
+
+    @admin.display(description="state", ordering="state")
+    def state_shown(self, row: Reservation) -> SafeString:
+        """The state in its colour."""
+        return state_mark(row.state)
+
+
+@admin.register(PortReservation)
+class PortReservationAdmin(ReadOnlyAdmin):
+    """Ports held."""
+
+    list_display = ["port", "node", "allocation_id", "created_at"]
+    list_select_related = ["node"]
+    search_fields = ["=port", "allocation_id"]
+
+
+@admin.register(UsageSample)
+class UsageSampleAdmin(ReadOnlyAdmin):
+    """What the machine used."""
+
+    list_display = ["at", "node", "cpu_percent", "ram_used_bytes", "disk_used_bytes"]
+    list_select_related = ["node"]
+
+
+@admin.register(NodeEvent)
+class NodeEventAdmin(ReadOnlyAdmin):
+    """Timelines of nodes."""
+
+    list_display = ["at", "node", "kind", "text", "actor"]
+    list_filter = ["kind"]
+    list_select_related = ["node"]
+    search_fields = ["text"]
+
+
+@admin.register(SeenNonce)
+class SeenNonceAdmin(ReadOnlyAdmin):
+    """Nonces that cannot be used again until their envelope has expired."""
+
+    list_display = ["key", "expires_ns"]
