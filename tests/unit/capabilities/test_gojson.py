@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -113,7 +115,8 @@ def test_members() -> None:
     for twice in ({"msg": 1, "MSG": 2}, {"MSG": 1, "Msg": 2}):
         with pytest.raises(JsonFault, match="given twice"):
             members(twice, NAMES, "x")
-    for other in (None, [], "x", 1, True):
+    others: list[Any] = [None, [], "x", 1, True]
+    for other in others:
         with pytest.raises(JsonFault, match="an object is needed"):
             members(other, NAMES, "x")
 
@@ -123,15 +126,13 @@ def test_typed_members() -> None:
     assert (texts_of(None, "x"), texts_of(["a"], "x")) == ((), ("a",))
     assert (uint64_of(None, "x"), uint64_of(UINT64_MAX, "x")) == (0, UINT64_MAX)
     assert (bytes_of(None, "x"), bytes_of("", "x"), bytes_of("//4=", "x")) == (None, b"", b"\xff\xfe")
-    for bad in (1, [], True):
-        with pytest.raises(JsonFault):
-            text_of(bad, "x")
-    for bad in ("a", [1], {}):
-        with pytest.raises(JsonFault):
-            texts_of(bad, "x")
-    for bad in (-1, UINT64_MAX + 1, 1.0, "1", True):
-        with pytest.raises(JsonFault):
-            uint64_of(bad, "x")
-    for bad in ("//4", "//4=\n", "_-8=", "é", 1, ["//4="]):
-        with pytest.raises(JsonFault):
-            bytes_of(bad, "x")
+    refused: list[tuple[Callable[[Any, str], Any], list[Any]]] = [
+        (text_of, [1, [], True]),
+        (texts_of, ["a", [1], {}]),
+        (uint64_of, [-1, UINT64_MAX + 1, 1.0, "1", True]),
+        (bytes_of, ["//4", "//4=\n", "_-8=", "é", 1, ["//4="]]),
+    ]
+    for read, values in refused:
+        for value in values:
+            with pytest.raises(JsonFault):
+                read(value, "x")

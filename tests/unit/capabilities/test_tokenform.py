@@ -13,7 +13,7 @@ from capabilities.did import did_of
 from capabilities.tokens import Token, TokenFault, TokenList, issue, revoke, verify
 from tests.unit.capabilities.people import DIDS, KEYS, LATER, NOW, chain, token
 
-JSON_VALUES = (
+JSON_VALUES: st.SearchStrategy[Any] = (
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just([]) | st.just({})
 )
 
