@@ -89,12 +89,22 @@ class Client:
         """Return the resource at `path` below /api/v1. Raises Refusal."""
         return self.send("GET", path, params=params)
 
+    def send_bytes(self, path: str, body: bytes) -> Any:
+        """Post JSON text as it is and return whatever JSON is answered. Raises Refusal."""
+        return self._answer("POST", path, content=body, headers={"Content-Type": "application/json"})
+
     def send(
         self, method: str, path: str, *, timeout_s: float | None = None, **options: Any
     ) -> dict[str, Any]:
         """Send one request and return the JSON object it answers. Raises Refusal."""
         if timeout_s is not None:
             options["timeout"] = timeout_s
+        document = self._answer(method, path, **options)
+        if not isinstance(document, dict):
+            raise _stranger(self.url)
+        return document
+
+    def _answer(self, method: str, path: str, **options: Any) -> Any:
         try:
             response = self.http.request(method, path, **options)
         except httpx.HTTPError as fault:
@@ -102,14 +112,9 @@ class Client:
         if response.is_error:
             raise _answered(response)
         try:
-            document = response.json()
+            return response.json()
         except ValueError:
-            document = None
-        if not isinstance(document, dict):
-            raise Refusal(
-                "not_a_site", f"{self.url} does not answer like a DMS site", hint="check the address of --url"
-            )
-        return document
+            raise _stranger(self.url) from None
 
     def stream(self, path: str, **params: Any) -> Iterator[bytes]:
         """Yield the chunks of a text stream as they come, however long it is silent. Raises Refusal."""
@@ -146,6 +151,10 @@ class Client:
 def site_down(home: Home) -> Refusal:
     """Return the refusal of a verb that needs the site while it does not run."""
     return Refusal("site_down", f"no site runs in {home.root}", hint="start it with ./dms up", status=503)
+
+
+def _stranger(url: str) -> Refusal:
+    return Refusal("not_a_site", f"{url} does not answer like a DMS site", hint="check the address of --url")
 
 
 def _answered(response: httpx.Response) -> Refusal:

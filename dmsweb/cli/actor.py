@@ -1,0 +1,233 @@
+"""`behaviors` and `actor`: every registered behavior from the command line, made from the site's catalogue.
+
+`actor cmd PATH` takes the request as JSON or as one option a member, named after the member of the request's
+schema: `--EnsembleID x`, `--ensemble-id x` and `--ensemble_id x` are the same. `actor msg`, `send`, `invoke`
+and `broadcast` deal with signed envelopes.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from capabilities.refusal import Refusal
+from dmsweb.cli.output import Output, table
+from dmsweb.cli.session import Session, verb, verbs
+
+actor = verbs("actor", help="Invoke behaviors and send messages.")
+
+
+@verb("behaviors", help="Every behavior with the schemas of its messages.")
+def behaviors(session: Session) -> None:
+    """Read the site's catalogue."""
+    catalogue = session.get("/behaviors/")
+    rows = [[entry["path"], entry["doc"]] for entry in catalogue["behaviors"]]
+    session.show(catalogue, lambda out: out.table(table(["behavior", "what it does"], rows)))
+
+
+@verb(
+    "cmd",
+    help="Invoke a behavior: PATH [JSON] or PATH --Member VALUE ...",
+    group=actor,
+    context_settings={"ignore_unknown_options": True},
+)
+@click.argument("path")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def cmd(session: Session, path: str, arguments: tuple[str, ...]) -> None:
+    """Invoke PATH through the door with the request that the arguments describe."""
+    if "--help" in arguments:
+        _describe(session.output, _entry(session, path))
+        return
+    payload: dict[str, Any] = {}
+    if arguments:
+        payload = request_of(_entry(session, path)["request"], arguments)
+    answer = session.call(path, payload)
+    session.show(answer, lambda out: out.json(answer))
+
+
+@verb("msg", help="Build and sign an envelope with a key of the keystore, and print it.", group=actor)
+@click.argument("behavior")
+@click.argument("payload", default="{}")
+@click.option("--context", "-c", "name", default="dms", show_default=True, help="The key that signs.")
+@click.option("--dest", "-d", default="", help="Handle (JSON) or DID; default: this site's node.")
+@click.option("--broadcast", "-b", "topic", default="", help="Topic; excludes --dest and --invoke.")
+@click.option("--invoke", "-i", "invoke_", is_flag=True, help="Ask for a reply.")
+@click.option("--expiry", "-e", "expiry_s", type=click.FloatRange(0, 600), default=30.0, show_default=True)
+def msg(
+    session: Session,
+    behavior: str,
+    payload: str,
+    name: str,
+    dest: str,
+    topic: str,
+    invoke_: bool,
+    expiry_s: float,
+) -> None:
+    """Print a signed envelope for `send`, `invoke` or `broadcast`."""
+    from dmsweb.cli.signing import signed_envelope
+
+    if topic and (dest or invoke_):
+        raise click.UsageError("--broadcast excludes --dest and --invoke")
+    document = signed_envelope(
+        session,
+        behavior,
+        _object(payload, "the payload"),
+        name=name,
+        dest=dest,
+        topic=topic,
+        reply=invoke_,
+        expiry_s=expiry_s,
+    )
+    session.output.json(document)
+
+
+def _post(session: Session, verb_: str, file: str) -> None:
+    text = sys.stdin.read() if file == "-" else _read(file)
+    # The bytes go as they are: writing them anew could change what is signed.
+    _object(text, "the envelope")
+    answer = session.client.send_bytes(f"/actor/{verb_}", text.encode())
+    session.show(answer, lambda out: out.json(answer))
+
+
+@verb("send", help="Hand a signed envelope (file, or -) to the site.", group=actor)
+@click.argument("envelope")
+def send(session: Session, envelope: str) -> None:
+    """Post the envelope; the answer says only that it was delivered."""
+    _post(session, "send", envelope)
+
+
+@verb("invoke", help="Hand over a signed envelope and print the reply.", group=actor)
+@click.argument("envelope")
+def invoke(session: Session, envelope: str) -> None:
+    """Post the envelope and wait for the signed reply."""
+    _post(session, "invoke", envelope)
+
+
+@verb("broadcast", help="Hand over a broadcast envelope and print the replies.", group=actor)
+@click.argument("envelope")
+def broadcast(session: Session, envelope: str) -> None:
+    """Post the envelope and gather the replies."""
+    _post(session, "broadcast", envelope)
+
+
+def request_of(schema: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the request that the arguments describe: one JSON object, or options named after its members."""
+    if len(arguments) == 1 and not arguments[0].startswith("-"):
+        return _object(arguments[0], "the request")
+    members = {_folded(name): name for name in schema.get("properties", {})}
+    payload: dict[str, Any] = {}
+    for option, value in _options(arguments):
+        name = members.get(_folded(option))
+        if name is None:
+            known = ", ".join(f"--{member}" for member in members.values()) or "none: it takes no members"
+            raise click.UsageError(f"no member {option!r} in the request; known: {known}")
+        payload[name] = _value(schema, schema["properties"][name], value, name)
+    return payload
+
+
+def _options(arguments: Sequence[str]) -> Iterator[tuple[str, str | None]]:
+    """Yield name and value of `--name value`, `--name=value` and lone `--flag`."""
+    waiting: str | None = None
+    for argument in arguments:
+        if argument.startswith("--"):
+            if waiting is not None:
+                yield waiting, None
+            waiting, equals, value = argument[2:].partition("=")
+            if equals:
+                yield waiting, value
+                waiting = None
+        elif waiting is not None:
+            yield waiting, argument
+            waiting = None
+        else:
+            raise click.UsageError(
+                f"{argument!r} belongs to no member; write --Member VALUE, or one JSON object"
+            )
+    if waiting is not None:
+        yield waiting, None
+
+
+def _value(schema: Mapping[str, Any], member: Mapping[str, Any], text: str | None, name: str) -> Any:
+    kinds = set(_kinds(schema, member))
+    if text is None:
+        if "boolean" in kinds:
+            return True
+        raise click.UsageError(f"--{name} needs a value")
+    if kinds <= {"string", "null"} and kinds:
+        return text
+    try:
+        value = json.loads(text)
+    except ValueError:
+        if "string" in kinds or not kinds:
+            return text
+        raise click.UsageError(f"--{name}: {text[:80]!r} is not {' or '.join(sorted(kinds))}") from None
+    # A text that happens to look like a number stays text where a number is not taken.
+    if isinstance(value, int | float) and not isinstance(value, bool) and not kinds & {"integer", "number"}:
+        return text if "string" in kinds else value
+    return value
+
+
+def _kinds(schema: Mapping[str, Any], member: Mapping[str, Any]) -> Iterator[str]:
+    if "$ref" in member:
+        yield from _kinds(schema, schema.get("$defs", {}).get(str(member["$ref"]).rpartition("/")[2], {}))
+    for branch in (*member.get("anyOf", ()), *member.get("allOf", ()), *member.get("oneOf", ())):
+        yield from _kinds(schema, branch)
+    kind = member.get("type")
+    if isinstance(kind, str):
+        yield kind
+    if "enum" in member or "const" in member:
+        yield "string"
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _entry(session: Session, path: str) -> dict[str, Any]:
+    found: list[dict[str, Any]] = session.get("/behaviors/")["behaviors"]
+    for entry in found:
+        if entry["path"] == path:
+            return entry
+    from difflib import get_close_matches
+
+    close = get_close_matches(path, [entry["path"] for entry in found], n=1)
+    hint = f"did you mean {close[0]}?" if close else "./dms behaviors lists them"
+    raise Refusal("no_behavior", f"no behavior {path}", status=404, hint=hint)
+
+
+def _describe(out: Output, entry: Mapping[str, Any]) -> None:
+    out.line(f"{entry['path']}\n{entry['doc']}\n")
+    schema = entry["request"]
+    required = set(schema.get("required", ()))
+    rows = [
+        [
+            f"--{name}",
+            " or ".join(sorted(set(_kinds(schema, member)))),
+            "required" if name in required else "",
+            str(member.get("description", "")),
+        ]
+        for name, member in schema.get("properties", {}).items()
+    ]
+    out.table(table(["member", "type", "", "what"], rows))
+
+
+def _object(text: str, what: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except ValueError as fault:
+        raise click.UsageError(f"{what} is not JSON: {fault}") from None
+    if not isinstance(document, dict):
+        raise click.UsageError(f"{what} must be a JSON object")
+    return document
+
+
+def _read(file: str) -> str:
+    try:
+        return Path(file).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refusal("unreadable_file", f"{file}: {error}", hint="give a file with an envelope") from None
