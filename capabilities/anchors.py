@@ -8,7 +8,11 @@ from typing import Any
 
 from capabilities.chains import ChainCache, subsumes, verify
 from capabilities.did import check
-from capabilities.tokenform import Token, TokenFault, TokenList, did_document
+from capabilities.gojson import members
+from capabilities.refusal import Refusal
+from capabilities.tokenform import Token, TokenFault, TokenList, bad, did_document, did_parse
+
+_SAVED = frozenset({"did", "roots", "require", "provide", "revoke"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +100,29 @@ class Anchors:
             "provide": TokenList(self.provide).document(),
             "revoke": TokenList(revocations).document(),
         }
+
+
+def parse_context(document: Any, now_ns: int) -> tuple[str, Anchors]:
+    """Return the DID and the unexpired anchors of a saved context; TokenFault at what is malformed.
+
+    Member names are taken in any case, and each list may be missing: older files differ in both.
+    """
+    try:
+        saved = members(document, _SAVED, "context")
+        roots = saved.get("roots") or []
+        if type(roots) is not list:
+            raise bad("roots is not a list")
+        did = did_parse(saved.get("did"), "did")
+        trusted = frozenset(filter(None, (did_parse(root, "roots") for root in roots)))
+        lists = {
+            name: TokenList.of_document(saved.get(name)).tokens for name in ("require", "provide", "revoke")
+        }
+    except TokenFault:
+        raise
+    except Refusal as fault:
+        raise bad(fault.detail, fault.hint) from None
+    revoked: dict[str, str | Token] = {token.key: token for token in lists["revoke"]}
+    return did, Anchors(trusted, lists["require"], lists["provide"], revoked).unexpired(now_ns)
 
 
 def _lasts(token: Token, now_ns: int) -> bool:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
+from typing import Any
 
 from capabilities.anchors import Anchors
 from capabilities.chains import (
@@ -29,16 +30,23 @@ from capabilities.tokenform import Token, TokenFault, TokenList
 KNOWN_CHAINS = ChainCache()
 _known_lists: Recent[bytes, tuple[Token, ...]] = Recent(512)
 
+# Anybody can sign tokens in her own name; the store forgets the oldest rather than grow.
+SUBJECTS_MAX, TOKENS_PER_SUBJECT_MAX = 4096, 64
+
 Allows = Callable[[Token, str], bool]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Whether something is allowed, why or why not in a sentence, and the keys of the tokens it rests on."""
+    """Whether something is allowed, why or why not in a sentence, and the token it rests on, if any.
+
+    `token_keys` are the keys of that token's whole chain, from the token itself to its root.
+    """
 
     allowed: bool
     why: str
     token_keys: tuple[str, ...] = ()
+    token: Token | None = field(default=None, compare=False, repr=False)
 
 
 class CapabilityContext(Minting):
@@ -117,7 +125,10 @@ class CapabilityContext(Minting):
         kept = self._accepted(origin_did, blob, now_ns)[0]
         with self._lock:
             for token in kept:
-                self._tokens.setdefault(token.subject, {})[token.key] = token
+                held = self._tokens.setdefault(token.subject, {})
+                held[token.key] = token
+                _bounded(held, TOKENS_PER_SUBJECT_MAX)
+                _bounded(self._tokens, SUBJECTS_MAX)
         return kept
 
     def require(
@@ -285,7 +296,7 @@ class CapabilityContext(Minting):
             found, _ = self._search(held, capabilities, allows)
         if found is None:
             return Decision(False, _why_not(subject_id, capabilities, flaws + more))
-        return Decision(True, f"a token of {found.issuer}", tuple(link.key for link in found.links()))
+        return _resting_on(found)
 
 
 def permits(
@@ -313,9 +324,12 @@ def permits(
         elif not context.trusts(token):
             flaws.append(f"the token of {token.issuer} is anchored at nobody this node trusts for it")
         else:
-            keys = tuple(link.key for link in token.links())
-            return Decision(True, f"a token of {token.issuer}", keys)
+            return _resting_on(token)
     return Decision(False, _why_not(subject_did, (capability,), flaws))
+
+
+def _resting_on(token: Token) -> Decision:
+    return Decision(True, f"a token of {token.issuer}", tuple([link.key for link in token.links()]), token)
 
 
 def _parsed(blob: bytes, flaws: list[str]) -> tuple[Token, ...]:
@@ -323,6 +337,11 @@ def _parsed(blob: bytes, flaws: list[str]) -> tuple[Token, ...]:
     listed, faults = TokenList.salvage(blob)
     flaws.extend(fault.detail for fault in faults)
     return listed.tokens
+
+
+def _bounded(store: dict[str, Any], most: int) -> None:
+    if len(store) > most:
+        del store[next(iter(store))]
 
 
 def _hint(capabilities: tuple[str, ...]) -> str:

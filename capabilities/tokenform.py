@@ -330,6 +330,11 @@ class TokenList:
         return cls(tuple(Token.parse(item) for item in _items(data, max_bytes)))
 
     @classmethod
+    def of_document(cls, document: Any) -> TokenList:
+        """Return the tokens in a JSON value, null being none; TokenFault at the first that is malformed."""
+        return cls(tuple(Token.parse(item) for item in _listed({} if document is None else document)))
+
+    @classmethod
     def salvage(
         cls, data: bytes, *, max_bytes: int = NUMBERS.consumed_tokens_max_bytes
     ) -> tuple[TokenList, tuple[TokenFault, ...]]:
@@ -352,7 +357,15 @@ def _items(data: bytes, max_bytes: int) -> list[Any]:
             hint=f"At most {max_bytes} bytes of tokens go with a message.",
         )
     try:
-        items = members(loads(data, max_bytes=max_bytes), _LIST, "tokens").get("tok")
+        document = loads(data, max_bytes=max_bytes)
+    except JsonFault as fault:
+        raise bad(fault.detail, fault.hint) from None
+    return _listed(document)
+
+
+def _listed(document: Any) -> list[Any]:
+    try:
+        items = members(document, _LIST, "tokens").get("tok")
     except JsonFault as fault:
         raise bad(fault.detail, fault.hint) from None
     if items is None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from capabilities.anchors import parse_context
 from capabilities.context import CapabilityContext, permits
 from capabilities.tokens import Token, TokenFault, TokenList, revoke
 from tests.unit.capabilities.people import DIDS, KEYS, LATER, NOW, SECOND, chain, signed_by, token
@@ -208,6 +210,40 @@ def test_broadcasts() -> None:
     assert state.require_broadcast(DIDS["actor"], "/nunet/hello", ["/broadcast"], NOW) == (leaf.key,)
 
 
+def test_the_store_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("capabilities.context.SUBJECTS_MAX", 2)
+    monkeypatch.setattr("capabilities.context.TOKENS_PER_SUBJECT_MAX", 3)
+    state = context()
+    for subject in ("actor", "eve", "bob"):
+        for _ in range(5):
+            state.consume(DIDS["unit"], blob(token("unit", subject, "/x", action="invoke")), NOW)
+    assert state.sweep(LATER + 1) == 6
+
+
+def test_a_saved_context() -> None:
+    gone = token("node", "bob", "/dms")
+    state = context(roots=[DIDS["org"]], require=[token("node", "org", "/dms")], revoked=["bare key"])
+    state.add_roots(revoke=[revoke(KEYS["node"], gone)], provide=[token("org", "node", "/dms")], now_ns=NOW)
+    saved = state.anchors.document(DIDS["node"])
+    did, anchors = parse_context(saved, NOW)
+    assert did == DIDS["node"]
+    assert (anchors.roots, anchors.require, anchors.provide) == (
+        state.roots,
+        state.anchors.require,
+        state.anchors.provide,
+    )
+    assert set(anchors.revoked) == {gone.key}
+    old = {"DID": saved["did"], "Roots": saved["roots"], "Require": saved["require"], "Provide": None}
+    did, anchors = parse_context(old, NOW)
+    assert (anchors.roots, anchors.require) == (state.roots, state.anchors.require)
+    assert (anchors.provide, dict(anchors.revoked)) == ((), {})
+    assert parse_context(saved, LATER + 1)[1].require == ()
+    malformed: list[Any] = [None, [], {"roots": 5}, {"did": 5}, {"require": []}, {"require": {"tok": [5]}}]
+    for broken in malformed:
+        with pytest.raises(TokenFault):
+            parse_context(broken, NOW)
+
+
 class TestPermits:
     """Invocations inside the site."""
 
@@ -223,6 +259,7 @@ class TestPermits:
         decision = permits(context(), DIDS["bob"], ASKED, [held], NOW)
         assert decision.allowed
         assert decision.token_keys == (held.key,)
+        assert decision.token == held
         assert not permits(context(), DIDS["bob"], "/dms/deployment", [held], NOW).allowed
         assert not permits(context(), DIDS["eve"], ASKED, [held], NOW).allowed
         assert not permits(context(), DIDS["bob"], ASKED, [held], LATER + 1).allowed
