@@ -72,6 +72,7 @@ class Numbers:
     # Executors.
     docker_timeout_s: float = 60.0
     docker_pull_timeout_s: float = 1_800.0
+    docker_pull_retry_s: float = 30.0
     docker_probe_timeout_s: float = 3.0
     docker_availability_s: float = 5.0
     docker_connections_max: int = 64
@@ -84,11 +85,14 @@ class Numbers:
     sandbox_timeout_s: float = 10.0
     sandbox_watch_s: float = 0.5
     log_max_bytes: int = 64 * (1 << 20)
+    log_followers_max: int = 64
     disk_check_s: float = 10.0
 
     # Machine.
     usage_sample_s: float = 10.0
     cpu_sustained_s: float = 300.0
+    commit_sweep_s: float = 60.0
+    retention_sweep_s: float = 3_600.0
     usage_retention_s: float = 7 * 86_400.0
     event_retention_s: float = 90 * 86_400.0
 

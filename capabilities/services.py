@@ -25,12 +25,12 @@ NS = 1_000_000_000
 
 def identity_for_user(user: AbstractUser) -> Identity:
     """Return the user's identity, made with a fresh key on first use."""
-    existing = Identity.objects.filter(user=user).first()
+    existing = Identity.objects.filter(user_id=user.pk).first()
     if existing is not None:
         return existing
     key = PrivateKey.generate()
     identity, _ = Identity.objects.get_or_create(
-        user=user,
+        user_id=user.pk,
         defaults={
             "did": did_of(key.public),
             "kind": Identity.Kind.USER,

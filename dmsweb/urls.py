@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
+
+from dmsweb.api.health import livez, readyz
 
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("livez", livez, name="livez"),
+    path("readyz", readyz, name="readyz"),
     path("admin/", admin.site.urls),
+    path("api/", include("dmsweb.api.urls")),
+    path("nodes/", include("node.urls")),
+    path("deployments/", include("deployments.urls")),
+    path("", include("dmsweb.pages.urls")),
 ]

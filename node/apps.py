@@ -1,5 +1,7 @@
 """The node app."""
 
+from importlib import import_module
+
 from django.apps import AppConfig
 
 
@@ -8,3 +10,7 @@ class NodeConfig(AppConfig):
 
     name = "node"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the node's behaviors."""
+        import_module("node.behaviors")

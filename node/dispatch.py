@@ -9,29 +9,65 @@
 
 from __future__ import annotations
 
-import json
+import difflib
 import logging
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from django.core.serializers.json import DjangoJSONEncoder
 from pydantic import ValidationError
 
+from capabilities.context import Decision
 from capabilities.models import AuditEntry
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal
-from capabilities.services import audit
+from node.limiter import Limiter, Limits
 from node.message import Message
-from node.registry import Behavior, Call
+from node.record import SECRET, record
+from node.registry import REGISTRY, Behavior, Call
 
 logger = logging.getLogger(__name__)
 
-SECRET = re.compile(
-    r"pass(word|phrase)|secret|token|private|credential|authorization|api_?key", re.IGNORECASE
+LIMITER = Limiter(
+    Limits(
+        public_allow=NUMBERS.public_limit_allow,
+        public_acquire=NUMBERS.public_limit_acquire,
+        broadcast_allow=NUMBERS.broadcast_limit_allow,
+        broadcast_acquire=NUMBERS.broadcast_limit_acquire,
+        topic_default=NUMBERS.topic_default_limit,
+    )
 )
-REMOVED = "(removed)"
-DEPTH_MAX = 64
+
+
+def find(path: str) -> Behavior:
+    """Return the behavior of exactly this path; Refusal `unknown_behavior` names the nearest ones."""
+    entry = REGISTRY.get(path)
+    if entry is not None:
+        return entry
+    near = difflib.get_close_matches(path[:255], REGISTRY.entries, n=3, cutoff=0.6)
+    hint = (
+        f"did you mean {' or '.join(near)}?" if near else "GET /api/v1/behaviors/ lists what this node offers"
+    )
+    raise Refusal("unknown_behavior", f"this node has no behavior {path[:255]}", status=404, hint=hint)
+
+
+def not_authorized(who: str, path: str, why: str) -> Refusal:
+    """Return the answer for a missing capability; it names the capability that would pass."""
+    return Refusal(
+        "not_authorized",
+        f"{who} may not invoke {path}: {why}",
+        status=403,
+        hint=f"ask an administrator of this node for the capability {path}",
+        capability=path,
+    )
+
+
+def run(entry: Behavior, call: Call, payload: Any, decision: Decision, topic: str = "") -> Message:
+    """Run an authorised invocation within the limits of its class."""
+    LIMITER.acquire(entry.path, topic)
+    try:
+        return perform(entry, call, payload, token_chain=decision.token_keys)
+    finally:
+        LIMITER.release(entry.path, topic)
 
 
 def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[str] = ()) -> Message:
@@ -82,59 +118,6 @@ def parse(entry: Behavior, payload: Any) -> Message:
         raise _invalid(
             entry, tuple(_reason(item, known) for item in error.errors(include_url=False))
         ) from None
-
-
-def record(
-    actor: str,
-    path: str,
-    outcome: str,
-    call: Call | None,
-    *,
-    source: str = "",
-    remote_addr: str = "",
-    reason: str = "",
-    payload: Any = None,
-    token_chain: Iterable[str] = (),
-) -> None:
-    """Write the audit entry of one invocation, secrets removed."""
-    audit(
-        actor=actor,
-        path=path,
-        outcome=outcome,
-        reason=reason,
-        source=call.source if call else source,
-        remote_addr=call.remote_addr if call else remote_addr,
-        request=redacted(payload),
-        token_chain=token_chain,
-    )
-
-
-def redacted(payload: Any) -> dict[str, Any]:
-    """Return what the audit log keeps of a request: no secrets, bounded size."""
-    if not isinstance(payload, Mapping):
-        return {}
-    clean = _clean(payload, 0)
-    text = json.dumps(clean, cls=DjangoJSONEncoder)
-    if len(text) > NUMBERS.audit_request_max_bytes:
-        return {"left_out": f"{len(text)} bytes", "members": sorted(map(str, payload))[:50]}
-    document: dict[str, Any] = json.loads(text)
-    return document
-
-
-def _clean(value: Any, depth: int) -> Any:
-    if depth > DEPTH_MAX:
-        return "(too deep)"
-    if isinstance(value, Mapping):
-        return {
-            str(key).replace("\x00", ""): REMOVED if SECRET.search(str(key)) else _clean(item, depth + 1)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_clean(item, depth + 1) for item in value]
-    if isinstance(value, str):
-        # Documents (an ensemble with its environment) may hold secrets in their text.
-        return f"({len(value)} characters)" if "\n" in value else value.replace("\x00", "")
-    return value if isinstance(value, int | float | bool) or value is None else str(value)
 
 
 def _holds_nul(value: Any, path: str = "") -> str:

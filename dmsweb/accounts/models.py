@@ -7,7 +7,7 @@ from django.db import models
 from knox.models import AbstractAuthToken
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]
     """A person with a password; her DID and its key are the `identity` beside it."""
 
     time_zone = models.CharField(
@@ -28,13 +28,13 @@ class LoginLink(models.Model):
         return f"login link of {self.user} until {self.expires_at:%Y-%m-%d %H:%M}"
 
 
-class ApiToken(AbstractAuthToken):
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]
     """A revocable API token, hashed at rest, with the name its owner gave it."""
 
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=64, blank=True, help_text="What the token is for.")
 
-    class Meta(AbstractAuthToken.Meta):
-        abstract = False
+    class Meta:
         ordering = ["-created"]
 
     def __str__(self) -> str:

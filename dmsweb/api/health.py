@@ -47,9 +47,7 @@ def _database() -> dict[str, Any]:
 
 def _broker() -> dict[str, Any]:
     timeout = NUMBERS.ready_check_timeout_s
-    client = redis.Redis.from_url(
-        settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout
-    )
+    client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=timeout, socket_connect_timeout=timeout)
     try:
         client.ping()
     except (redis.RedisError, OSError) as error:

@@ -36,7 +36,7 @@ class StatusResponse(Message):
 
 
 def _hello(node: Node) -> HelloResponse:
-    return HelloResponse(DID=DidDocument(uri=node.identity.did))
+    return HelloResponse(did=DidDocument(uri=node.identity.did))
 
 
 @behavior("/public/hello", request=Empty, response=HelloResponse)
@@ -55,5 +55,5 @@ def broadcast_hello(call: Call, request: Empty) -> HelloResponse:
 def status(call: Call, request: Empty) -> StatusResponse:
     """Say whether this node works and what it has to offer."""
     if not Onboarding.objects.filter(node=call.node).exists():
-        return StatusResponse(Status="OK", Resources=None)
-    return StatusResponse(Status="OK", Resources=ledger(call.node).free.document())
+        return StatusResponse(status="OK")
+    return StatusResponse(status="OK", resources=ledger(call.node).free.document())

@@ -1,0 +1,224 @@
+"""REST resources of this room, read-only: what changes something is a behavior."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from capabilities.asking import identity_of
+from deployments.logstream import answer
+from deployments.models import Allocation, Bid, Deployment, DeploymentEvent
+from deployments.selectors import allocations_visible_to, visible_to
+
+
+class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
+    """A deployment as lists show it."""
+
+    owner = serializers.CharField(source="owner.did", read_only=True)
+    orchestrator = serializers.CharField(source="orchestrator.name", read_only=True)
+
+    class Meta:
+        model = Deployment
+        fields: tuple[str, ...] = (
+            "id",
+            "name",
+            "owner",
+            "orchestrator",
+            "status",
+            "reason",
+            "only_tasks",
+            "attempt",
+            "metadata",
+            "deadline_at",
+            "created_at",
+            "updated_at",
+            "running_at",
+            "completed_at",
+        )
+
+
+class DeploymentDetailSerializer(DeploymentSerializer):
+    """A deployment with what was asked for and what became of it."""
+
+    class Meta(DeploymentSerializer.Meta):
+        fields = (*DeploymentSerializer.Meta.fields, "reasons", "source", "ensemble", "manifest")
+
+
+class AllocationSerializer(serializers.ModelSerializer[Allocation]):
+    """One running instance."""
+
+    owner = serializers.CharField(source="owner.did", read_only=True)
+    node = serializers.CharField(source="node.name", read_only=True)
+    deployment_id = serializers.CharField(read_only=True)
+
+    class Meta:
+        model = Allocation
+        fields = (
+            "id",
+            "deployment_id",
+            "owner",
+            "node",
+            "ensemble_node",
+            "name",
+            "type",
+            "executor",
+            "level",
+            "dns_name",
+            "ports",
+            "priv_addr",
+            "status",
+            "reason",
+            "detail",
+            "progress",
+            "exit_code",
+            "attempt",
+            "created_at",
+            "started_at",
+            "ended_at",
+        )
+
+
+class EventSerializer(serializers.ModelSerializer[DeploymentEvent]):
+    """One line of a deployment's timeline."""
+
+    deployment_id = serializers.CharField(read_only=True)
+    allocation_id = serializers.CharField(read_only=True, allow_null=True)
+
+    class Meta:
+        model = DeploymentEvent
+        fields = ("id", "at", "deployment_id", "allocation_id", "actor", "kind", "text", "data")
+
+
+class BidSerializer(serializers.ModelSerializer[Bid]):
+    """One node's answer to a bid request."""
+
+    deployment_id = serializers.CharField(source="request.deployment_id", read_only=True)
+    round = serializers.IntegerField(source="request.round", read_only=True)
+    node = serializers.CharField(source="node.name", read_only=True)
+
+    class Meta:
+        model = Bid
+        fields = (
+            "id",
+            "deployment_id",
+            "round",
+            "node",
+            "ensemble_node",
+            "verdict",
+            "bid",
+            "reasons",
+            "created_at",
+        )
+
+
+class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
+    """Deployments."""
+
+    serializer_class = DeploymentSerializer
+    queryset = Deployment.objects.none()
+    filterset_fields: ClassVar = {
+        "status": ["exact", "in"],
+        "name": ["exact"],
+        "only_tasks": ["exact"],
+        "created_at": ["gte", "lte"],
+        "updated_at": ["gte", "lte"],
+    }
+    ordering_fields: ClassVar = ["created_at", "updated_at", "name", "status"]
+    search_fields: ClassVar = ["name", "id", "reason"]
+    ordering: ClassVar = ["-created_at", "-pk"]
+
+    def get_queryset(self) -> QuerySet[Deployment]:
+        """Return what the caller may see; lists leave the long documents in the database."""
+        rows = visible_to(identity_of(self.request)).select_related("owner", "orchestrator")
+        return rows.defer("source", "ensemble", "manifest", "reasons") if self.action == "list" else rows
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        """Return the serializer of a list or of one deployment."""
+        return DeploymentDetailSerializer if self.action == "retrieve" else super().get_serializer_class()
+
+    @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=EventSerializer)
+    def events(self, request: Request, pk: str = "") -> Response:
+        """List the deployment's timeline, oldest first."""
+        deployment = get_object_or_404(self.get_queryset(), pk=pk)
+        rows: QuerySet[Any] = deployment.events.order_by("at", "id")
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
+    """Allocations."""
+
+    serializer_class = AllocationSerializer
+    queryset = Allocation.objects.none()
+    lookup_value_regex = "[^/]+"
+    filterset_fields: ClassVar = {
+        "deployment": ["exact"],
+        "status": ["exact", "in"],
+        "executor": ["exact"],
+        "type": ["exact"],
+        "node__name": ["exact"],
+    }
+    ordering_fields: ClassVar = ["created_at", "started_at", "name", "status", "level"]
+    search_fields: ClassVar = ["id", "name", "dns_name"]
+    ordering: ClassVar = ["-created_at", "pk"]
+
+    def get_queryset(self) -> QuerySet[Allocation]:
+        """Return what the caller may see."""
+        rows = allocations_visible_to(identity_of(self.request)).select_related("owner", "node")
+        return rows.defer("spec") if self.action == "list" else rows
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("stream", enum=["both", "stdout", "stderr"], description="Which stream."),
+            OpenApiParameter("tail", int, description="Only the last lines."),
+            OpenApiParameter("follow", bool, description="Go on until the allocation ends."),
+        ],
+        responses={(200, "text/plain"): OpenApiTypes.STR},
+    )
+    @action(detail=True, filterset_fields=(), search_fields=())
+    def logs(self, request: Request, pk: str = "") -> HttpResponseBase:
+        """Read the allocation's log as text; with `follow` until it ends or the caller leaves."""
+        allocation = get_object_or_404(self.get_queryset(), pk=pk)
+        return answer(allocation, identity_of(request), request.query_params)
+
+
+class EventViewSet(viewsets.ReadOnlyModelViewSet[DeploymentEvent]):
+    """The timelines of all deployments together."""
+
+    serializer_class = EventSerializer
+    queryset = DeploymentEvent.objects.none()
+    filterset_fields: ClassVar = {"deployment": ["exact"], "kind": ["exact"], "at": ["gte", "lte"]}
+    ordering_fields: ClassVar = ["at", "id"]
+    search_fields: ClassVar = ["text"]
+    ordering: ClassVar = ["-at", "-id"]
+
+    def get_queryset(self) -> QuerySet[DeploymentEvent]:
+        """Return what the caller may see."""
+        visible = visible_to(identity_of(self.request))
+        return DeploymentEvent.objects.filter(deployment__in=visible.values("pk"))
+
+
+class BidViewSet(viewsets.ReadOnlyModelViewSet[Bid]):
+    """Bids: why a node was chosen, or what it lacked."""
+
+    serializer_class = BidSerializer
+    queryset = Bid.objects.none()
+    filterset_fields: ClassVar = {"request__deployment": ["exact"], "verdict": ["exact"]}
+    ordering_fields: ClassVar = ["created_at"]
+    search_fields: ClassVar = ["ensemble_node", "node__name"]
+    ordering: ClassVar = ["-created_at", "-pk"]
+
+    def get_queryset(self) -> QuerySet[Bid]:
+        """Return what the caller may see."""
+        visible = visible_to(identity_of(self.request))
+        rows = Bid.objects.select_related("request", "node")
+        return rows.filter(request__deployment__in=visible.values("pk"))

@@ -1,0 +1,92 @@
+"""The log of an allocation as an HTTP answer: a followed one occupies one thread, and ends with its reader."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from capabilities.models import Identity
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Reason, Refusal
+from capabilities.services import authorize
+from deployments.models import Allocation
+from deployments.outside import OUTSIDE
+
+LOGS = "/dms/node/deployment/logs"
+STREAMS = ("both", "stdout", "stderr")
+TRUE, FALSE = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
+CONTENT_TYPE = "text/plain; charset=utf-8"
+
+_places = threading.BoundedSemaphore(NUMBERS.log_followers_max)
+
+
+def answer(allocation: Allocation, identity: Identity, query: Mapping[str, str]) -> HttpResponseBase:
+    """Return the answer for `?stream=&tail=&follow=`; Refusal for bad parameters or a missing capability."""
+    stream, tail, follow = parse(query)
+    decision = authorize(identity, LOGS)
+    if not decision.allowed:
+        raise Refusal(
+            "not_authorized",
+            f"{identity.name} may not read logs: {decision.why}",
+            status=403,
+            capability=LOGS,
+        )
+    if OUTSIDE.logs is None:
+        raise Refusal("logs_unavailable", "this process cannot read logs", status=503)
+    stopped = threading.Event()
+    chunks = OUTSIDE.logs.read(allocation.pk, stream=stream, tail=tail, follow=follow, stopped=stopped.is_set)
+    if not follow:
+        return HttpResponse(b"".join(chunks), content_type=CONTENT_TYPE)
+    if not _places.acquire(blocking=False):
+        raise Refusal(
+            "too_many_followers",
+            f"{NUMBERS.log_followers_max} logs are being followed already",
+            status=429,
+            hint="read it without follow, or try again later",
+        )
+    response = StreamingHttpResponse(_pumped(chunks, stopped), content_type=CONTENT_TYPE)
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Accel-Buffering"] = "no"
+    return response
+
+
+def parse(query: Mapping[str, str]) -> tuple[str, int | None, bool]:
+    """Return stream, tail and follow; Refusal with every bad parameter."""
+    reasons = []
+    stream = query.get("stream", "") or "both"
+    if stream not in STREAMS:
+        reasons.append(Reason("choice", "stream: unknown", "stream", hint=" or ".join(STREAMS)))
+    text = query.get("tail", "")
+    tail = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
+    if text and tail is None:
+        reasons.append(Reason("number", "tail: not a number of lines", "tail", hint="tail=100"))
+    word = query.get("follow", "").lower()
+    if word not in TRUE | FALSE:
+        reasons.append(Reason("boolean", "follow: neither true nor false", "follow", hint="follow=true"))
+    if reasons:
+        raise Refusal("invalid_request", "; ".join(r.message for r in reasons), reasons=tuple(reasons))
+    return stream, tail, word in TRUE
+
+
+async def _pumped(chunks: Iterator[bytes], stopped: threading.Event) -> AsyncIterator[bytes]:
+    """Yield `chunks`, read in a thread of their own; when the reader leaves, `stopped` ends the reading."""
+    thread = ThreadPoolExecutor(1, thread_name_prefix="log")
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            chunk = await loop.run_in_executor(thread, _next, chunks)
+            if chunk is None:
+                return
+            yield chunk
+    finally:
+        stopped.set()
+        thread.shutdown(wait=False)
+        _places.release()
+
+
+def _next(chunks: Iterator[bytes]) -> bytes | None:
+    return next(chunks, None)

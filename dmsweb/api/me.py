@@ -1,0 +1,151 @@
+"""The caller: who she is, her API tokens, what she was granted and what she did."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from capabilities.asking import identity_of
+from capabilities.models import AuditEntry, Token
+from capabilities.selectors import audit_visible_to, tokens_of, tokens_visible_to
+from capabilities.services import is_root
+from dmsweb.accounts.models import ApiToken
+from dmsweb.accounts.services import token_create, token_revoke
+
+
+class MeView(APIView):
+    """Who the caller is."""
+
+    @extend_schema(operation_id="me", tags=["me"], responses={200: OpenApiTypes.OBJECT})
+    def get(self, request: Request) -> Response:
+        """Return name, DID and capabilities of the caller."""
+        identity = identity_of(request)
+        root = is_root(identity)
+        held = {path for token in tokens_of(identity.did) for path in token.capabilities}
+        return Response(
+            {
+                "name": request.user.get_username(),
+                "did": identity.did,
+                "root": root,
+                "capabilities": ["/"] if root else sorted(held),
+            }
+        )
+
+
+class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
+    """An API token: never its text, which is shown once when it is made."""
+
+    class Meta:
+        model = ApiToken
+        fields = ("token_key", "name", "created", "expiry")
+        read_only_fields = ("token_key", "created", "expiry")
+
+
+class ApiTokenViewSet(
+    mixins.ListModelMixin,
+    mixins.CreateModelMixin,
+    mixins.DestroyModelMixin,
+    viewsets.GenericViewSet[ApiToken],
+):
+    """The caller's own API tokens; a stranger's does not exist for her."""
+
+    serializer_class = ApiTokenSerializer
+    lookup_field = "token_key"
+    lookup_value_regex = "[0-9a-f]+"
+    ordering_fields: ClassVar = ["created", "expiry", "name"]
+    search_fields: ClassVar = ["name"]
+    queryset = ApiToken.objects.none()
+
+    def get_queryset(self) -> QuerySet[ApiToken]:
+        """Return her tokens, newest first."""
+        rows: QuerySet[ApiToken] = ApiToken.objects.filter(user_id=self.request.user.pk)
+        return rows
+
+    def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Make a token; `token` is its text, shown this once."""
+        serializer = self.get_serializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
+        text = token_create(request.user, serializer.validated_data.get("name", ""))  # type: ignore[arg-type]
+        return Response({"token": text, "name": serializer.validated_data.get("name", "")}, status=201)
+
+    def perform_destroy(self, instance: ApiToken) -> None:
+        """Revoke it at once."""
+        token_revoke(instance.user, instance.token_key)
+
+
+class GrantSerializer(serializers.ModelSerializer[Token]):
+    """A capability token this site has issued."""
+
+    owner = serializers.CharField(source="owner.name", read_only=True)
+
+    class Meta:
+        model = Token
+        fields = (
+            "id",
+            "owner",
+            "issuer",
+            "subject",
+            "action",
+            "capabilities",
+            "topics",
+            "expires_at",
+            "revoked_at",
+            "created_at",
+        )
+
+
+class GrantViewSet(viewsets.ReadOnlyModelViewSet[Token]):
+    """Capability tokens: all for a root of the node, else the caller's own."""
+
+    serializer_class = GrantSerializer
+    queryset = Token.objects.none()
+    filterset_fields: ClassVar = ["action", "subject", "issuer"]
+    ordering_fields: ClassVar = ["created_at", "expires_at"]
+    search_fields: ClassVar = ["subject", "owner__name"]
+    ordering: ClassVar = ["-created_at", "-pk"]
+
+    def get_queryset(self) -> QuerySet[Token]:
+        """Return what the caller may see."""
+        identity = identity_of(self.request)
+        return tokens_visible_to(identity, is_root(identity))
+
+
+class AuditSerializer(serializers.ModelSerializer[AuditEntry]):
+    """One invocation."""
+
+    class Meta:
+        model = AuditEntry
+        fields = (
+            "id",
+            "at",
+            "actor",
+            "path",
+            "outcome",
+            "reason",
+            "source",
+            "remote_addr",
+            "request",
+            "token_chain",
+        )
+
+
+class AuditViewSet(viewsets.ReadOnlyModelViewSet[AuditEntry]):
+    """The audit log: all of it for a root of the node, else what the caller did."""
+
+    serializer_class = AuditSerializer
+    queryset = AuditEntry.objects.none()
+    filterset_fields: ClassVar = ["actor", "path", "outcome", "source"]
+    ordering_fields: ClassVar = ["at", "id"]
+    search_fields: ClassVar = ["path", "reason", "actor"]
+
+    def get_queryset(self) -> QuerySet[AuditEntry]:
+        """Return what the caller may see."""
+        identity = identity_of(self.request)
+        return audit_visible_to(identity, is_root(identity))

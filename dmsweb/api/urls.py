@@ -1,0 +1,45 @@
+"""Routes below /api/."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+from rest_framework.routers import SimpleRouter
+
+from deployments.api import AllocationViewSet, BidViewSet, DeploymentViewSet, EventViewSet
+from dmsweb.api.actor import BroadcastView, HandleView, InvokeView, SendView
+from dmsweb.api.behaviors import BehaviorView, CatalogueView
+from dmsweb.api.me import ApiTokenViewSet, AuditViewSet, GrantViewSet, MeView
+from dmsweb.api.problems import not_found_view
+from dmsweb.api.schema import DocsView
+from node.api import NodeViewSet, PortViewSet, ReservationViewSet
+
+router = SimpleRouter()
+router.register("deployments", DeploymentViewSet)
+router.register("allocations", AllocationViewSet)
+router.register("events", EventViewSet)
+router.register("bids", BidViewSet)
+router.register("nodes", NodeViewSet)
+router.register("reservations", ReservationViewSet)
+router.register("ports", PortViewSet)
+router.register("tokens", ApiTokenViewSet)
+router.register("grants", GrantViewSet)
+router.register("audit", AuditViewSet)
+
+v1 = [
+    path("behaviors/", CatalogueView.as_view(), name="behaviors"),
+    path("actor/handle", HandleView.as_view(), name="actor-handle"),
+    path("actor/send", SendView.as_view(), name="actor-send"),
+    path("actor/invoke", InvokeView.as_view(), name="actor-invoke"),
+    path("actor/broadcast", BroadcastView.as_view(), name="actor-broadcast"),
+    path("me/", MeView.as_view(), name="me"),
+    *router.urls,
+    # Whatever else is asked for below /api/v1/ is a behavior, or is nothing.
+    path("<path:path>", BehaviorView.as_view(), name="behavior"),
+]
+urlpatterns = [
+    path("schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("docs/", DocsView.as_view(url_name="schema"), name="docs"),
+    path("v1/", include(v1)),
+    path("<path:path>", not_found_view),
+]

@@ -1,0 +1,48 @@
+"""What of this room an identity may see. Every view and API obtains its rows here; the rest does not exist."""
+
+from __future__ import annotations
+
+from django.db.models import Exists, OuterRef, QuerySet
+
+from capabilities.models import Identity
+from capabilities.services import authorize, is_root
+from node.models import Node, NodeEvent, Onboarding, PortReservation, Reservation, UsageSample
+
+# Whoever may ask what the machine is, sees it in lists too.
+SEES_NODES = "/dms/node/hardware"
+
+
+def nodes_visible_to(identity: Identity) -> QuerySet[Node]:
+    """Return the site's nodes for whoever may ask about their hardware; `onboarded` tells whether each is."""
+    if not authorize(identity, SEES_NODES).allowed:
+        return Node.objects.none()
+    onboarding = Onboarding.objects.filter(node=OuterRef("pk"))
+    return Node.objects.select_related("identity").annotate(onboarded=Exists(onboarding))
+
+
+def samples_visible_to(identity: Identity) -> QuerySet[UsageSample]:
+    """Return the usage samples of the nodes the identity sees."""
+    if not authorize(identity, SEES_NODES).allowed:
+        return UsageSample.objects.none()
+    return UsageSample.objects.all()
+
+
+def reservations_visible_to(identity: Identity) -> QuerySet[Reservation]:
+    """Return the ledger's lines: all for a root, else those held for the identity's own allocations."""
+    rows = Reservation.objects.select_related("node", "owner")
+    return rows if is_root(identity) else rows.filter(owner=identity)
+
+
+def ports_visible_to(identity: Identity) -> QuerySet[PortReservation]:
+    """Return the ports held: all for a root, else those of the identity's own allocations."""
+    rows = PortReservation.objects.select_related("node")
+    if is_root(identity):
+        return rows
+    own = Reservation.objects.filter(owner=identity).values("allocation_id")
+    return rows.filter(allocation_id__in=own)
+
+
+def node_events_visible_to(identity: Identity) -> QuerySet[NodeEvent]:
+    """Return the nodes' timelines: all for a root, else what the identity itself and the nodes did."""
+    rows = NodeEvent.objects.select_related("node")
+    return rows if is_root(identity) else rows.filter(actor__in=["", identity.did])
