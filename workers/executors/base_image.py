@@ -2,7 +2,7 @@
 
 It promises `sh`, the usual small tools, `wget -q -O - URL` and `httpd -f -p PORT -h FOLDER`. Where the machine
 has busybox it is that alone; else the machine's shell, tools and Python with their shared libraries, and two
-small stand-ins for wget and httpd.
+small stand-ins for wget and httpd. Limit wget by `timeout 5 wget ..`: Debian 12's busybox crashes on its `-T`.
 """
 
 from __future__ import annotations

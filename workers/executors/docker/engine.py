@@ -14,7 +14,7 @@ from typing import Any
 import requests
 import urllib3
 from docker import APIClient
-from docker.errors import APIError, DockerException
+from docker.errors import APIError, DockerException, NotFound
 from docker.utils import kwargs_from_env
 
 from capabilities.numbers import NUMBERS
@@ -103,10 +103,18 @@ class Engine:
         self._seen = None
 
     @contextmanager
-    def errors(self, what: str, cause: Cause = Cause.START_FAILED) -> Iterator[None]:
-        """Turn whatever the SDK raises inside into an `ExecutorError` that begins with `what`."""
+    def errors(
+        self,
+        what: str,
+        cause: Cause = Cause.START_FAILED,
+        *,
+        kept: tuple[type[Exception], ...] = (),
+    ) -> Iterator[None]:
+        """Turn whatever the SDK raises inside, less `kept`, into an `ExecutorError` that begins with `what`."""
         try:
             yield
+        except kept:
+            raise
         except APIError as error:
             raise ExecutorError(
                 cause, f"{what}: {words(error)}", transient=error.is_server_error()
@@ -150,7 +158,8 @@ class Engine:
                 message = response.reason
             finally:
                 response.close()
-            raise APIError(message, response=response, explanation=message)
+            kind = NotFound if response.status_code == 404 else APIError
+            raise kind(message, response=response, explanation=message)
         return response
 
     @staticmethod

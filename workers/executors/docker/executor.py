@@ -21,6 +21,7 @@ from workers.executors.base import (
     ExecutorError,
     State,
 )
+from workers.executors.base_image import REFERENCE
 from workers.executors.docker import disk, ending, events, image, logs, spec
 from workers.executors.docker.causes import Causes
 from workers.executors.docker.engine import Engine, words
@@ -48,6 +49,7 @@ class DockerExecutor:
         self._image_lock = home / "run" / "base-image.lock"
         self._networks = Networks(self._engine, node_did, home / "run" / "docker-network.lock")
         self._bind_address = bind_address
+        self._base_checked = False
 
     def availability(self) -> Availability:
         """Say whether the engine answers, and how to mend it when not."""
@@ -58,19 +60,16 @@ class DockerExecutor:
         if request.node_did != self._node_did:
             raise ExecutorError(Cause.CONFINEMENT, "the execution belongs to another node")
         spec.refuse_unconfined(request)
+        if str(request.params.get("image")) == REFERENCE and not self._base_checked:
+            # One made by an older version of the product, or of the machine's programs, is replaced.
+            self._obtain_image(request)
+            self._base_checked = True
         launch = Launch(
             self._engine,
             self._networks,
             request,
             bind_address=self._bind_address,
-            obtain_image=lambda: image.obtain(
-                self._engine,
-                str(request.params.get("image") or ""),
-                lock_path=self._image_lock,
-                timeout_s=NUMBERS.docker_pull_timeout_s,
-                progress=request.progress,
-                cancelled=request.cancelled,
-            ),
+            obtain_image=lambda: self._obtain_image(request),
         )
         launch.run()
         return self.inspect(request.execution_id)
@@ -190,6 +189,16 @@ class DockerExecutor:
             return [e.execution_id for e in self.executions(node_did) if e.state is State.EXITED]
 
         events.watch(self._engine, node_did, ended, stop, ended_now=ended_now)
+
+    def _obtain_image(self, request: ExecutionRequest) -> None:
+        image.obtain(
+            self._engine,
+            str(request.params.get("image") or ""),
+            lock_path=self._image_lock,
+            timeout_s=NUMBERS.docker_pull_timeout_s,
+            progress=request.progress,
+            cancelled=request.cancelled,
+        )
 
     def _container(self, execution_id: str) -> str:
         return spec.container_name(self._node_did, execution_id)

@@ -10,6 +10,7 @@ from docker.auth import get_config_header, resolve_repository_name
 from docker.errors import APIError
 from docker.utils import parse_repository_tag
 
+from capabilities.numbers import NUMBERS
 from workers.executors import base_image
 from workers.executors.base import Cause, ExecutorError
 from workers.executors.docker.engine import Engine, words
@@ -48,14 +49,20 @@ def pull(
     timeout_s: float,
     progress: Callable[[str], None],
     cancelled: Callable[[], bool],
+    retry_s: float = NUMBERS.docker_pull_retry_s,
 ) -> None:
-    """Pull `image` with the operator's credentials for its registry, if there are any."""
+    """Pull `image` with the operator's credentials for its registry, if there are any.
+
+    The engine would try a registry that has died for more than a minute; `retry_s` is how long it may.
+    """
     deadline = time.monotonic() + timeout_s
+    lost_at: float | None = None  # since when the engine cannot go on
     repository, tag = parse_repository_tag(image)
     seen = Progress()
 
     def stopped() -> bool:
-        return time.monotonic() > deadline or cancelled()
+        now = time.monotonic()
+        return now > deadline or (lost_at is not None and now > lost_at + retry_s) or cancelled()
 
     with engine.errors(f"pulling {image}"):
         try:
@@ -75,6 +82,7 @@ def pull(
                     if "error" in event:
                         raise failure(image, str(event["error"]))
                     percent = seen.feed(event)
+                    lost_at = (lost_at or time.monotonic()) if seen.retrying else None
                     if percent is not None:
                         progress(f"image {percent} %")
             except BROKEN:
@@ -82,6 +90,9 @@ def pull(
                     raise
     if cancelled():
         raise ExecutorError(Cause.STOPPED, f"cancelled while pulling {image}")
+    if lost_at is not None and time.monotonic() > lost_at + retry_s:
+        detail = f"the registry of {image} has stopped answering: {seen.last}"
+        raise ExecutorError(Cause.REGISTRY_UNREACHABLE, detail, transient=True)
     if time.monotonic() > deadline:
         detail = f"pulling {image} took longer than {timeout_s:g} s; it stood at {seen.last!r}"
         raise ExecutorError(Cause.REGISTRY_UNREACHABLE, detail, transient=True)

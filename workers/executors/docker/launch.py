@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-from docker.errors import APIError, ImageNotFound
+from docker.errors import APIError, ImageNotFound, NotFound
 
 from capabilities.numbers import NUMBERS
 from workers.executors.base import LABEL, Cause, ExecutionRequest, ExecutorError
@@ -14,6 +16,8 @@ from workers.executors.docker.engine import Engine, words
 from workers.executors.docker.gpu import gpu_options
 from workers.executors.docker.network import Networks
 
+APPEAR_TRIES = 100
+APPEAR_PAUSE_S = 0.05
 PORT_TAKEN = ("port is already allocated", "address already in use", "ports are not available")
 
 
@@ -45,7 +49,7 @@ class Launch:
 
     def run(self) -> None:
         """Do it; ExecutorError with a named cause when it cannot be done."""
-        container = self._create() or self._existing()
+        container = self._create_or_find()
         if container is None:
             return
         try:
@@ -60,6 +64,20 @@ class Launch:
         except ExecutorError:
             self._discard(container)
             raise
+
+    def _create_or_find(self) -> str | None:
+        """Return the id of the container to be started, None when it has been started before.
+
+        While another worker creates it, the engine has reserved its name but does not show it yet.
+        """
+        for _ in range(APPEAR_TRIES):
+            created = self._create()
+            if created is not None:
+                return created
+            with suppress(NotFound), self._engine.errors("adopting the container", kept=(NotFound,)):
+                return self._existing()
+            time.sleep(APPEAR_PAUSE_S)
+        raise ExecutorError(Cause.START_FAILED, f"the name {self._name} is in use by a hidden container")
 
     def _create(self) -> str | None:
         """Return the new container's id, or None when the name is in use."""
@@ -125,8 +143,7 @@ class Launch:
         Copying the scripts and starting are repeated harmlessly, so that a worker that died in between, or
         one that is just doing the same, does not matter.
         """
-        with self._engine.errors("adopting the container"):
-            document = self._engine.client().inspect_container(self._name)
+        document = self._engine.client().inspect_container(self._name)
         marks = document["Config"].get("Labels") or {}
         if marks.get(f"{LABEL}.node") != self._request.node_did:
             detail = f"the container name {self._name} is taken by somebody else"

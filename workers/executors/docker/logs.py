@@ -1,4 +1,7 @@
-"""Logs of a container: demultiplexed, live or as kept."""
+"""Logs of a container: demultiplexed, live or as kept.
+
+The engine's json-file driver keeps text: a byte that is not UTF-8 comes back as U+FFFD.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,11 @@ from docker.errors import NotFound
 from capabilities.numbers import NUMBERS
 from workers.executors.base import Cause, ExecutorError
 from workers.executors.docker.engine import Engine
-from workers.executors.docker.streams import BROKEN, cut_when, demultiplex
+from workers.executors.docker.streams import BROKEN, cut_when, frames
 
-STREAMS = {"stdout": ("1", "0"), "stderr": ("0", "1"), "both": ("1", "1")}
+STREAMS = {"stdout": {1}, "stderr": {2}, "both": {1, 2}}
 CHUNK_BYTES = 65_536
+WIDEN = 4
 
 
 def read(
@@ -27,11 +31,45 @@ def read(
     """Yield chunks; with `follow` until the container ends or `stopped()`. ExecutorError `gone` without one."""
     if stream not in STREAMS:
         raise ExecutorError(Cause.START_FAILED, f"stream {stream!r} is not one of {', '.join(STREAMS)}")
-    stdout, stderr = STREAMS[stream]
+    wanted = STREAMS[stream]
+    skip = 0
+    if tail is not None and len(wanted) == 1:
+        tail, skip = _widened(engine, container, wanted, max(tail, 0))
+    for _, payload in _frames(engine, container, wanted, tail=tail, follow=follow, stopped=stopped):
+        if skip:
+            skip -= 1
+        else:
+            yield payload
+
+
+def _widened(engine: Engine, container: str, wanted: set[int], tail: int) -> tuple[int | None, int]:
+    """Return how many last lines of both streams hold `tail` lines of the wanted one, and how many too many.
+
+    The engine counts the tail over both streams and sorts out the unwanted one afterwards. Each line is a frame.
+    """
+    asked: int | None = tail
+    while asked:
+        both = _frames(engine, container, {1, 2}, tail=asked, follow=False, stopped=lambda: False)
+        seen = [number in wanted for number, _ in both]
+        if sum(seen) >= tail or len(seen) < asked:
+            return asked, max(sum(seen) - tail, 0)
+        asked *= WIDEN
+    return asked, 0
+
+
+def _frames(
+    engine: Engine,
+    container: str,
+    wanted: set[int],
+    *,
+    tail: int | None,
+    follow: bool,
+    stopped: Callable[[], bool],
+) -> Iterator[tuple[int, bytes]]:
     params = {
-        "stdout": stdout,
-        "stderr": stderr,
-        "follow": "1" if follow else "0",
+        "stdout": str(int(1 in wanted)),
+        "stderr": str(int(2 in wanted)),
+        "follow": str(int(follow)),
         "tail": "all" if tail is None else str(max(tail, 0)),
     }
     with engine.errors("reading the log"):
@@ -46,7 +84,7 @@ def read(
             raise ExecutorError(Cause.GONE, "the container is gone, and its log with it") from error
         with cut_when(response, stopped):
             try:
-                yield from demultiplex(response.iter_content(CHUNK_BYTES))
+                yield from frames(response.iter_content(CHUNK_BYTES))
             except BROKEN:
                 if not stopped():
                     raise

@@ -55,18 +55,26 @@ UNREACHABLE = (
 
 
 class Progress:
-    """Folds the events of one pull into a percentage that never falls."""
+    """Folds the events of one pull into a percentage that never falls.
+
+    `retrying`: the engine's last word was that it waits before it tries a layer again.
+    """
 
     def __init__(self) -> None:
         self._layers: dict[str, float] = {}
         self._percent = 0
         self.last = ""
+        self.retrying = False
 
     def feed(self, event: Mapping[str, Any]) -> int | None:
         """Take an event; return the new percentage when it has risen, else None."""
         layer, status = str(event.get("id") or ""), str(event.get("status") or "")
         detail = event.get("progressDetail") or {}
         self.last = f"{layer}: {status}" if layer else status
+        if status.startswith("Retrying in"):
+            self.retrying = True
+        elif status == "Downloading" or status in DONE:
+            self.retrying = False
         if status == "Pulling fs layer":
             self._layers.setdefault(layer, 0.0)
         if layer not in self._layers and status not in DONE:

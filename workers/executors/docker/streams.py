@@ -12,6 +12,7 @@ import requests
 import urllib3
 
 POLL_S = 0.2
+HEADER_BYTES = 8
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
@@ -55,20 +56,23 @@ def json_lines(response: requests.Response) -> Iterator[dict[str, Any]]:
                 yield document
 
 
-def demultiplex(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Yield the payloads of the engine's log framing: 1 byte stream, 3 bytes zero, 4 bytes length, payload.
+def frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
+    """Yield (stream, payload) of the engine's log framing: 1 byte stream, 3 bytes zero, 4 bytes length, payload.
 
     `chunks` may be cut anywhere. A payload cut off by the end of the body is yielded as far as it came.
     """
     buffer = bytearray()
     for chunk in chunks:
         buffer += chunk
-        while len(buffer) >= 8:
-            end = 8 + int.from_bytes(buffer[4:8], "big")
+        start = 0
+        while len(buffer) - start >= HEADER_BYTES:
+            body = start + HEADER_BYTES
+            end = body + int.from_bytes(buffer[body - 4 : body], "big")
             if len(buffer) < end:
                 break
-            if end > 8:
-                yield bytes(buffer[8:end])
-            del buffer[:end]
-    if len(buffer) > 8:
-        yield bytes(buffer[8:])
+            if end > body:
+                yield buffer[start], bytes(buffer[body:end])
+            start = end
+        del buffer[:start]
+    if len(buffer) > HEADER_BYTES:
+        yield buffer[0], bytes(buffer[HEADER_BYTES:])
