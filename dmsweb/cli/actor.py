@@ -35,11 +35,16 @@ def behaviors(session: Session) -> None:
     help="Invoke a behavior: PATH [JSON] or PATH --Member VALUE ...",
     group=actor,
     context_settings={"ignore_unknown_options": True},
+    add_help_option=False,
 )
 @click.argument("path")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def cmd(session: Session, path: str, arguments: tuple[str, ...]) -> None:
     """Invoke PATH through the door with the request that the arguments describe."""
+    if path == "--help":
+        session.output.line(click.get_current_context().get_help())
+        session.output.line("\nPATH --help describes the members of PATH's request.")
+        return
     if "--help" in arguments:
         _describe(session.output, _entry(session, path))
         return

@@ -88,11 +88,10 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; every refusal and usage error is printed here."""
     session = Session(url=os.environ.get("DMS_URL", ""), token=os.environ.get("DMS_TOKEN", ""))
     try:
-        cli.main(list(arguments), prog_name="dms", standalone_mode=False, obj=session)
+        # Without its standalone mode click returns the code of `session.exit`, else the verb's own None.
+        code = cli.main(list(arguments), prog_name="dms", standalone_mode=False, obj=session)
     except click.UsageError as fault:
         return _usage(session, arguments, fault)
-    except click.exceptions.Exit as fault:
-        return fault.exit_code
     except (click.Abort, KeyboardInterrupt):
         session.output.log("interrupted")
         return 130
@@ -106,7 +105,7 @@ def run(arguments: Sequence[str]) -> int:
         # The reader has gone (`| head`); what is still buffered must not raise again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
-    return EXIT_DONE
+    return code if isinstance(code, int) else EXIT_DONE
 
 
 def _usage(session: Session, arguments: Sequence[str], fault: click.UsageError) -> int:

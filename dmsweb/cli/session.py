@@ -79,7 +79,7 @@ class Session:
 
     def exit(self, code: int) -> NoReturn:
         """End with this exit code."""
-        raise SystemExit(code)
+        raise click.exceptions.Exit(code)
 
 
 def _common(command: Callable[..., Any]) -> Callable[..., Any]:
