@@ -16,12 +16,16 @@ from node.resources import Resources
 
 
 def local_node() -> Node:
-    """Return the node this process acts for: the one DMS_NODE names, else the first of the site."""
-    name = os.environ.get("DMS_NODE", "")
+    """Return the node this process acts for: by DMS_NODE_ID, by DMS_NODE (a name), else the site's first."""
     nodes = Node.objects.select_related("identity").order_by("created_at", "pk")
-    node = nodes.filter(name=name).first() if name else nodes.first()
+    key, name = os.environ.get("DMS_NODE_ID", ""), os.environ.get("DMS_NODE", "")
+    if key:
+        nodes = nodes.filter(pk=key)
+    elif name:
+        nodes = nodes.filter(name=name)
+    node = nodes.first()
     if node is None:
-        what = f"node {name} not found" if name else "this site has no node yet"
+        what = f"node {key or name} not found" if key or name else "this site has no node yet"
         raise Refusal("not_found", what, status=404, hint="start the site: ./dms up")
     return node
 

@@ -1,5 +1,5 @@
 """The behaviors of a node: importing this package registers them."""
 
-from node.behaviors import public
+from node.behaviors import machine, public
 
-__all__ = ["public"]
+__all__ = ["machine", "public"]

@@ -1,0 +1,47 @@
+"""Periodic work on the queue `monitor`: measure, and let go of what is over. Safe to run twice."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from celery import shared_task
+from django.utils import timezone
+
+from capabilities.refusal import Refusal
+from node.nonces import purge
+from node.selectors import local_node
+from node.services import ledger, machine
+
+logger = logging.getLogger(__name__)
+
+
+@shared_task(name="workers.tasks.monitor.sample")
+def sample() -> None:
+    """Measure this worker's machine: what it is, and what is used of it."""
+    try:
+        node = local_node()
+    except Refusal:
+        return  # the site is being prepared; the next turn finds the node
+    machine.record_facts(node)
+    machine.record_sample(node)
+
+
+@shared_task(name="workers.tasks.monitor.expire_commitments")
+def expire_commitments() -> None:
+    """Take back promises whose time is over."""
+    gone = ledger.expire(timezone.now())
+    if gone:
+        logger.info("%d promises have expired", gone)
+
+
+@shared_task(name="workers.tasks.monitor.retention")
+def retention() -> None:
+    """Delete samples and events past their retention."""
+    machine.forget_old(timezone.now())
+
+
+@shared_task(name="workers.tasks.monitor.purge_nonces")
+def purge_nonces() -> None:
+    """Forget nonces of envelopes that have expired."""
+    purge(time.time_ns())
