@@ -85,7 +85,6 @@ class Numbers:
     sandbox_timeout_s: float = 10.0
     sandbox_watch_s: float = 0.5
     log_max_bytes: int = 64 * (1 << 20)
-    log_followers_max: int = 64
     disk_check_s: float = 10.0
 
     # Machine.
