@@ -12,27 +12,19 @@ from django.utils.safestring import SafeString
 
 from capabilities.admin import ReadOnlyAdmin
 from capabilities.refusal import Refusal
-from capabilities.services import identity_for_user
 from deployments.models import Allocation, Bid, BidRequest, Deployment, DeploymentEvent
-from node import door
 from node.admin import ReservationAdmin, state_mark
 from node.models import Reservation
+from node.person import invoke
 
 SHUTDOWN = "/dms/node/deployment/shutdown"
 
 
 def shut_down(request: HttpRequest, keys: Iterable[str]) -> None:
     """Invoke the shutdown of each deployment as the person at the admin, and say how each went."""
-    identity = identity_for_user(request.user)  # type: ignore[arg-type]
     for key in keys:
         try:
-            door.invoke(
-                identity=identity,
-                path=SHUTDOWN,
-                payload={"ID": key},
-                source="admin",
-                remote_addr=request.META.get("REMOTE_ADDR", ""),
-            )
+            invoke(request, SHUTDOWN, {"ID": key}, source="admin")
             messages.success(request, f"{key[:8]} is being shut down")
         except Refusal as refusal:
             messages.error(request, f"{key[:8]}: {refusal.detail} {refusal.hint}".strip())

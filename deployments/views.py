@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
@@ -11,7 +9,6 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from capabilities.refusal import Refusal
-from capabilities.services import identity_for_user
 from deployments.detail import deployment_page
 from deployments.ensemble import parse
 from deployments.examples import examples
@@ -19,6 +16,7 @@ from deployments.listing import listing
 from deployments.models import Deployment
 from deployments.selectors import visible_to
 from node import door
+from node.person import identity_of, invoke
 
 NEW = "/dms/node/deployment/new"
 SHUTDOWN = "/dms/node/deployment/shutdown"
@@ -29,7 +27,7 @@ COLUMNS = (("name", "Deployment"), ("status", "State"), ("owner", "Owner"))
 @login_required
 def deployment_list(request: HttpRequest) -> HttpResponse:
     """Show the deployments of the person, filtered and sorted as asked."""
-    identity = identity_for_user(request.user)
+    identity = identity_of(request)
     context = {
         "listing": listing(identity, request.GET.dict()),
         "states": Deployment.Status.values,
@@ -43,7 +41,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 @login_required
 def deployment_detail(request: HttpRequest, pk: str) -> HttpResponse:
     """Show one deployment."""
-    identity = identity_for_user(request.user)
+    identity = identity_of(request)
     deployment = get_object_or_404(visible_to(identity).select_related("owner", "orchestrator"), pk=pk)
     context = {"page": deployment_page(deployment), "may_shutdown": door.may(identity, SHUTDOWN)}
     return render(request, "deployments/detail.html", context)
@@ -53,10 +51,10 @@ def deployment_detail(request: HttpRequest, pk: str) -> HttpResponse:
 @login_required
 def deployment_shutdown(request: HttpRequest, pk: str) -> HttpResponse:
     """Shut a deployment down through the door."""
-    identity = identity_for_user(request.user)
+    identity = identity_of(request)
     deployment = get_object_or_404(visible_to(identity), pk=pk)
     try:
-        _invoke(request, SHUTDOWN, {"ID": deployment.pk})
+        invoke(request, SHUTDOWN, {"ID": deployment.pk})
         messages.info(request, f"{deployment.name} is being shut down.")
     except Refusal as refusal:
         messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
@@ -72,7 +70,7 @@ def deployment_new(request: HttpRequest) -> HttpResponse:
     again = request.GET.get("again", "")
     source = chosen.source if chosen else ""
     if again:
-        rows = visible_to(identity_for_user(request.user))
+        rows = visible_to(identity_of(request))
         source = get_object_or_404(rows.only("source"), pk=again).source
     return _editor(request, source)
 
@@ -90,7 +88,7 @@ def deployment_check(request: HttpRequest) -> JsonResponse:
 def _deploy(request: HttpRequest) -> HttpResponse:
     source = request.POST.get("source", "")
     try:
-        answer = _invoke(request, NEW, {"Ensemble": source})
+        answer = invoke(request, NEW, {"Ensemble": source})
     except Refusal as refusal:
         return _editor(request, source, refusal)
     return HttpResponseRedirect(f"/deployments/{answer['EnsembleID']}/")
@@ -104,17 +102,6 @@ def _editor(request: HttpRequest, source: str, refusal: Refusal | None = None) -
         "problems": (refusal.members.get("errors") or [r.document() for r in refusal.reasons])
         if refusal
         else [],
-        "may_deploy": door.may(identity_for_user(request.user), NEW),
+        "may_deploy": door.may(identity_of(request), NEW),
     }
     return render(request, "deployments/new.html", context, status=refusal.status if refusal else 200)
-
-
-def _invoke(request: HttpRequest, path: str, payload: dict[str, Any]) -> dict[str, Any]:
-    answer = door.invoke(
-        identity=identity_for_user(request.user),
-        path=path,
-        payload=payload,
-        source="web",
-        remote_addr=request.META.get("REMOTE_ADDR", ""),
-    )
-    return answer.wire()

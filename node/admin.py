@@ -10,9 +10,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from capabilities.admin import ReadOnlyAdmin
-from capabilities.services import audit, identity_for_user, is_root
+from capabilities.services import audit, is_root
 from node.choices import state_of
 from node.models import Node, NodeEvent, Onboarding, PortReservation, Reservation, SeenNonce, UsageSample
+from node.person import identity_of
 
 
 def state_mark(name: str) -> SafeString:
@@ -41,13 +42,13 @@ class NodeAdmin(ReadOnlyAdmin):
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Roots of the node: allowances decide what may run on the machine."""
-        return request.user.is_authenticated and is_root(identity_for_user(request.user))
+        return request.user.is_authenticated and is_root(identity_of(request))
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write the owner's two fields and nothing that the worker measures."""
         obj.save(update_fields=["location", "allowances"])
         audit(
-            actor=identity_for_user(request.user).did,  # type: ignore[arg-type]
+            actor=identity_of(request).did,
             path="/dms/node/allowances",
             outcome="allowed",
             source="admin",

@@ -60,7 +60,9 @@ _LOOKS: dict[tuple[str, str, bool], tuple[str, ...]] = {
 }
 
 STATES: dict[str, State] = {
-    name: State(name, icon, colour, moving) for (icon, colour, moving), names in _LOOKS.items() for name in names
+    name: State(name, icon, colour, moving)
+    for (icon, colour, moving), names in _LOOKS.items()
+    for name in names
 }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -15,11 +14,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from capabilities.models import Identity
 from capabilities.refusal import Refusal
-from capabilities.services import identity_for_user
 from node import door
 from node.forms import OnboardForm
 from node.hardware import HardwareFacts
-from node.models import Node
+from node.person import identity_of, invoke
 from node.picture import (
     events_visible_to,
     node_meters,
@@ -48,7 +46,7 @@ def node_list(request: HttpRequest) -> HttpResponse:
 @login_required
 def node_detail(request: HttpRequest, pk: str) -> HttpResponse:
     """Show one machine: what it is, offers, holds and did."""
-    identity = identity_for_user(request.user)
+    identity = identity_of(request)
     node = get_object_or_404(visible_nodes(), pk=pk)
     context = {
         "node": node,
@@ -80,14 +78,14 @@ def node_samples(request: HttpRequest, pk: str) -> JsonResponse:
 @require_http_methods(["GET", "POST"])
 def node_onboard(request: HttpRequest, pk: str) -> HttpResponse:
     """Show the onboarding form; a POST onboards the machine or changes what it offers."""
-    identity = identity_for_user(request.user)
+    identity = identity_of(request)
     node = get_object_or_404(visible_nodes(), pk=pk)
     if not door.may(identity, ONBOARD):
         raise PermissionDenied
     form = OnboardForm(request.POST or None, node=node)
     if request.method == "POST" and form.is_valid():
         try:
-            _invoke(request, identity, node, ONBOARD, form.payload())
+            invoke(request, ONBOARD, form.payload(), node=node)
         except Refusal as refusal:
             form.refuse(refusal)
         else:
@@ -103,7 +101,7 @@ def node_offboard(request: HttpRequest, pk: str) -> HttpResponse:
     """Stop offering the machine."""
     node = get_object_or_404(visible_nodes(), pk=pk)
     try:
-        _invoke(request, identity_for_user(request.user), node, OFFBOARD, {})
+        invoke(request, OFFBOARD, {}, node=node)
         messages.success(request, f"{node.name} offers nothing any more.")
     except Refusal as refusal:
         messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
@@ -112,14 +110,3 @@ def node_offboard(request: HttpRequest, pk: str) -> HttpResponse:
 
 def _offers(identity: Identity) -> dict[str, bool]:
     return {"may_onboard": door.may(identity, ONBOARD), "may_offboard": door.may(identity, OFFBOARD)}
-
-
-def _invoke(request: HttpRequest, identity: Identity, node: Node, path: str, payload: dict[str, Any]) -> None:
-    door.invoke(
-        identity=identity,
-        path=path,
-        payload=payload,
-        source="web",
-        remote_addr=request.META.get("REMOTE_ADDR", ""),
-        node=node,
-    )

@@ -32,7 +32,7 @@ def allowed_groups(identity: Identity, groups: list[str]) -> list[str]:
     return [group for group in groups if group in allowed]
 
 
-class LiveConsumer(AsyncJsonWebsocketConsumer):
+class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Takes {"subscribe": [groups]}, answers {"subscribed", "refused"}, sends {"changed": [group]}."""
 
     async def connect(self) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
-from capabilities.services import identity_for_user, is_root
+from capabilities.services import is_root
 from node.models import Node
+from node.person import identity_of
 from node.presence import node_state
 
 
@@ -73,4 +74,4 @@ def _identity(request: HttpRequest) -> Any:
     user = getattr(request, "user", None)
     if user is None or not user.is_authenticated:
         return None
-    return identity_for_user(user)
+    return identity_of(request)

@@ -31,7 +31,7 @@ _readers = ThreadPoolExecutor(NUMBERS.log_followers_max, thread_name_prefix="log
 _free = threading.BoundedSemaphore(NUMBERS.log_followers_max)
 
 
-class LogConsumer(AsyncJsonWebsocketConsumer):
+class LogConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Sends {"text"} as the log grows and {"end": true} when it is over; `?stream=` stdout, stderr or both."""
 
     async def connect(self) -> None:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from capabilities.models import AuditEntry, Identity
 from capabilities.selectors import audit_visible_to
-from capabilities.services import identity_for_user, is_root
+from capabilities.services import is_root
 from deployments import states
 from deployments.listing import deployment_rows, light
 from deployments.models import DeploymentEvent
@@ -19,6 +19,7 @@ from deployments.selectors import visible_to
 from dmsweb.pages.context import bar
 from node import door
 from node.models import Node
+from node.person import identity_of
 from node.picture import events_visible_to, node_meters
 from node.presence import node_state
 
@@ -32,7 +33,7 @@ NEW = "/dms/node/deployment/new"
 @login_required
 def overview(request: HttpRequest) -> HttpResponse:
     """Show the node, what it offers, what runs, and what happened last."""
-    identity = identity_for_user(request.user)
+    identity = identity_of(request)
     node = Node.objects.select_related("onboarding", "identity").order_by("created_at").first()
     mine = visible_to(identity)
     unfinished = list(light(mine.filter(status__in=states.UNFINISHED)).order_by("-created_at")[:SHOWN])
@@ -69,7 +70,7 @@ def bar_state(request: HttpRequest) -> HttpResponse:
 @login_required
 def audit(request: HttpRequest) -> HttpResponse:
     """Show the audit log: all of it to a root, to others what they did themselves."""
-    identity = identity_for_user(request.user)
+    identity = identity_of(request)
     rows = audit_visible_to(identity, is_root(identity)).defer("request", "token_chain")
     search, outcome = request.GET.get("q", "").strip(), request.GET.get("outcome", "")
     if search:
