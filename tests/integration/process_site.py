@@ -1,0 +1,89 @@
+"""Executors of sandboxed processes for tests: a node of its own each, nothing left behind."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from capabilities.numbers import NUMBERS
+from tests.support.services import wait_for
+from workers.executors.base import Execution, ExecutionRequest, State
+from workers.executors.process import ProcessExecutor
+
+QUICK = dataclasses.replace(NUMBERS, sandbox_check_s=0.2, sandbox_watch_s=0.1, sandbox_refused_forks_max=50)
+MIB = 1 << 20
+
+
+@dataclasses.dataclass
+class Bench:
+    """One executor, and short ways to ask it."""
+
+    executor: ProcessExecutor
+    home: Path
+    node_did: str
+
+    def request(self, *cmd: str, **members: Any) -> ExecutionRequest:
+        """Return a request for `cmd`; `members` replace any field, `params` are added to."""
+        params = {"cmd": list(cmd)} | members.pop("params", {})
+        values: dict[str, Any] = {
+            "execution_id": uuid.uuid4().hex,
+            "allocation_id": "e_n.a",
+            "deployment_id": "e",
+            "attempt": 1,
+            "node_did": self.node_did,
+            "owner_did": "did:key:owner",
+            "type": "task",
+            "params": params,
+            "cpu_centicores": 100,
+            "ram_bytes": 64 * MIB,
+            "disk_bytes": 64 * MIB,
+            "work_dir": self.home,
+        }
+        return ExecutionRequest(**(values | members))
+
+    def start(self, *cmd: str, **members: Any) -> Execution:
+        """Start `cmd`."""
+        return self.executor.start(self.request(*cmd, **members))
+
+    def finish(self, *cmd: str, **members: Any) -> tuple[Execution, str]:
+        """Run `cmd` to its end; the execution and both streams of its log."""
+        name = self.start(*cmd, **members).execution_id
+        return self.ended(name), self.log(name)
+
+    def ended(self, name: str, within_s: float = 30.0) -> Execution:
+        """Return the execution once it has ended."""
+        wait_for(
+            lambda: self.executor.inspect(name).state is State.EXITED, timeout_s=within_s, what="the end"
+        )
+        return self.executor.inspect(name)
+
+    def pids(self, name: str) -> list[int]:
+        """Return the host's pids of the sandbox's processes."""
+        request = json.loads((self.executor.root / name / "request.json").read_text())
+        return [int(line) for line in Path(request["groups"]["procs"]).read_text().split()]
+
+    def log(self, name: str, stream: str = "both", **how: Any) -> str:
+        """Return the log."""
+        return b"".join(self.executor.logs(name, stream=stream, **how)).decode()
+
+
+@contextmanager
+def process_bench(backend: str, **numbers: Any) -> Iterator[Bench]:
+    """Yield an executor with one back-end; afterwards everything of it is removed."""
+    home = Path(tempfile.mkdtemp(prefix="dms-process-"))
+    did = f"did:key:test-{uuid.uuid4().hex}"
+    executor = ProcessExecutor(did, home, backend=backend, numbers=dataclasses.replace(QUICK, **numbers))
+    try:
+        yield Bench(executor, home, did)
+    finally:
+        for execution in executor.executions(did):
+            executor.remove(execution.execution_id)
+        executor.groups.discard()
+        shutil.rmtree(home, ignore_errors=True)
