@@ -35,6 +35,7 @@ class Cause(StrEnum):
     OOM_KILLED = "oom_killed"
     KILLED = "killed"
     DISK_LIMIT = "disk_limit"
+    PIDS_LIMIT = "pids_limit"
     IMAGE_MISSING = "image_missing"
     IMAGE_UNAUTHORIZED = "image_unauthorized"
     REGISTRY_UNREACHABLE = "registry_unreachable"
