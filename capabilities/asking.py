@@ -7,9 +7,6 @@ from typing import Any
 from capabilities.models import Identity
 from capabilities.services import identity_for_user
 
-# A reverse proxy on the same machine may say for whom it asks; nobody else may.
-LOCAL = frozenset({"127.0.0.1", "::1", ""})
-
 
 def identity_of(request: Any) -> Identity:
     """Return the identity of the request's user, looked up once per request."""
@@ -21,11 +18,7 @@ def identity_of(request: Any) -> Identity:
 
 def address_of(request: Any) -> str:
     """Return the address of whoever asks, for the audit log."""
-    address: str = request.META.get("REMOTE_ADDR", "")
-    forwarded = request.META.get("HTTP_X_FORWARDED_FOR", "")
-    if address in LOCAL and forwarded:
-        return str(forwarded.rsplit(",", 1)[-1].strip()[:64])
-    return address
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def source_of(request: Any) -> str:

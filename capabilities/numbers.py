@@ -86,6 +86,7 @@ class Numbers:
     sandbox_watch_s: float = 0.5
     log_max_bytes: int = 64 * (1 << 20)
     disk_check_s: float = 10.0
+    executors_check_s: float = 30.0
 
     # Machine.
     usage_sample_s: float = 10.0

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
@@ -85,6 +86,20 @@ def user_get(name: str) -> User:
         refusal.hint = "`./dms user list` shows the accounts; `./dms user add NAME` makes one"
         raise refusal
     return user
+
+
+def users() -> list[dict[str, Any]]:
+    """Return every account with its DID."""
+    rows = User.objects.select_related("identity").order_by("username")
+    return [
+        {
+            "name": row.username,
+            "admin": row.is_superuser,
+            "active": row.is_active,
+            "did": row.identity.did if hasattr(row, "identity") else "",
+        }
+        for row in rows
+    ]
 
 
 def password_set(user: User, password: str) -> None:

@@ -1,0 +1,104 @@
+"""`user`: accounts, login links and API tokens, straight on the site's database; needs no running site."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from types import ModuleType
+from typing import Any
+
+import click
+
+from dmsweb.cli.output import table
+from dmsweb.cli.session import Session, verb, verbs
+
+ADMIN = "admin"
+
+user = verbs("user", help="People who may log in, and their tokens.")
+
+
+@verb("add", help="Make an account.", group=user)
+@click.argument("name")
+@click.option("--admin", is_flag=True, help="A root of this node: may do everything.")
+@click.option("--password", is_flag=True, help="Ask for a password; without one a login link lets her in.")
+def add(session: Session, name: str, admin: bool, password: bool) -> None:
+    """Make the account with its DID and print a one-time login link."""
+    services = _services(session)
+    person = services.user_create(name, _password() if password else None, admin)
+    link = _link(session, services.login_link_create(person))
+    answer = {"name": name, "did": person.identity.did, "admin": admin, "login_url": link}
+    session.show(answer, lambda out: out.line(f"{name} may log in once with {link}"))
+
+
+@verb("list", help="The accounts there are.", group=user)
+def listing(session: Session) -> None:
+    """List the accounts."""
+    items = _services(session).users()
+    rows = [[item["name"], "admin" if item["admin"] else "", item["did"]] for item in items]
+    session.show(
+        {"items": items, "total": len(items)}, lambda out: out.table(table(["name", "role", "did"], rows))
+    )
+
+
+@verb("login-link", help="A link that logs in once.", group=user)
+@click.argument("name", default=ADMIN)
+def login_link(session: Session, name: str) -> None:
+    """Print a one-time login link."""
+    services = _services(session)
+    link = _link(session, services.login_link_create(services.user_get(name)))
+    session.show({"name": name, "login_url": link}, lambda out: out.line(link))
+
+
+@verb("token", help="A new API token; shown this once.", group=user)
+@click.argument("name")
+@click.option("--label", default="command line", help="What it is for.")
+def token(session: Session, name: str, label: str) -> None:
+    """Make an API token."""
+    services = _services(session)
+    text = services.token_create(services.user_get(name), label)
+    session.show({"token": text}, lambda out: out.line(text))
+
+
+@verb("password", help="Give an account another password.", group=user)
+@click.argument("name")
+def password(session: Session, name: str) -> None:
+    """Ask for the password, or read it from standard input, and set it; her sessions end."""
+    services = _services(session)
+    services.password_set(services.user_get(name), _password())
+    session.show({"name": name, "changed": True}, lambda out: out.line(f"{name} has another password"))
+
+
+def _services(session: Session) -> ModuleType:
+    """Return the accounts' services, with Django on the session's home and its tables in place."""
+    os.environ["DMS_HOME"] = str(session.home.root)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dmsweb.settings")
+    import django
+
+    django.setup()
+    from dmsweb.accounts import services
+    from dmsweb.migrating import is_current
+    from dmsweb.prepare import prepare
+
+    if not is_current():
+        prepare(session.output.log)
+    return services
+
+
+def _link(session: Session, path: str) -> str:
+    from django.conf import settings
+
+    if settings.DMS_PUBLIC_URL:
+        return f"{settings.DMS_PUBLIC_URL}{path}"
+    try:
+        site: Any = json.loads(session.home.path("run", "site.json").read_text())
+    except (OSError, ValueError):
+        return f"http://127.0.0.1:{settings.DMS_PORT}{path}"
+    return f"{str(site['url']).rstrip('/')}{path}"
+
+
+def _password() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    text: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return text
