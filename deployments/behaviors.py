@@ -6,7 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import TextField, Value
 from django.db.models.fields.json import KeyTextTransform
+from django.db.models.lookups import Exact
 from django.utils.dateparse import parse_datetime
 
 from capabilities.numbers import NUMBERS
@@ -90,9 +92,9 @@ def deployment_list(call: Call, request: messages.DeploymentListRequest) -> mess
     rows = visible_to(call.invoker).order_by(request.sort_by, "pk")
     if request.status:
         rows = rows.filter(status__in=request.status)
-    for number, (key, value) in enumerate(request.metadata.items()):
+    for key, value in request.metadata.items():
         # An expression, because a key from outside must never be read as a lookup.
-        rows = rows.alias(**{f"m{number}": KeyTextTransform(key, "metadata")}).filter(**{f"m{number}": value})
+        rows = rows.filter(Exact(KeyTextTransform(key, "metadata"), Value(value, output_field=TextField())))
     for name, lookup in (
         ("created_after", "created_at__gte"),
         ("created_before", "created_at__lt"),

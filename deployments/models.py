@@ -31,7 +31,9 @@ class Deployment(models.Model):
     id = models.CharField(primary_key=True, max_length=64, help_text="Hex SHA-256 of peer id and a UUID.")
     owner = models.ForeignKey(Identity, on_delete=models.PROTECT, related_name="deployments")
     orchestrator = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="orchestrated")
-    name = models.CharField(max_length=200, help_text="What people see; from metadata.name or the allocations.")
+    name = models.CharField(
+        max_length=200, help_text="What people see; from metadata.name or the allocations."
+    )
     source = models.TextField(blank=True, help_text="The YAML as submitted.")
     ensemble = models.JSONField(help_text="The parsed ensemble (V1).")
     manifest = models.JSONField(default=dict, blank=True)
@@ -41,7 +43,9 @@ class Deployment(models.Model):
     reasons = models.JSONField(default=list, blank=True, help_text="Each failed check with its numbers.")
     only_tasks = models.BooleanField(default=False)
     stop_wanted = models.BooleanField(default=False, help_text="A shutdown was asked for.")
-    fail_wanted = models.BooleanField(default=False, help_text="It ends as Failed once everything is stopped.")
+    fail_wanted = models.BooleanField(
+        default=False, help_text="It ends as Failed once everything is stopped."
+    )
     attempt = models.PositiveIntegerField(default=0, help_text="Rounds of bid and commit so far.")
     deadline_at = models.DateTimeField(help_text="Running must be reached by then.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -78,12 +82,16 @@ class Allocation(models.Model):
     id = models.CharField(primary_key=True, max_length=255, help_text="<deployment>_<node>.<allocation>")
     deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="allocations")
     owner = models.ForeignKey(Identity, on_delete=models.PROTECT, related_name="allocations")
-    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="allocations", help_text="Provider.")
+    node = models.ForeignKey(
+        Node, on_delete=models.PROTECT, related_name="allocations", help_text="Provider."
+    )
     ensemble_node = models.CharField(max_length=255)
     name = models.CharField(max_length=255)
     type = models.CharField(max_length=8, help_text="task or service")
     executor = models.CharField(max_length=16)
-    spec = models.JSONField(help_text="The allocation as parsed: execution, resources, volumes, keys, scripts.")
+    spec = models.JSONField(
+        help_text="The allocation as parsed: execution, resources, volumes, keys, scripts."
+    )
     level = models.PositiveIntegerField(default=0, help_text="Depth in depends_on; lower levels start first.")
     dns_name = models.CharField(max_length=255)
     ports = models.JSONField(default=list, blank=True, help_text="[{public, private, protocol}]")
@@ -96,7 +104,9 @@ class Allocation(models.Model):
     attempt = models.PositiveIntegerField(default=0)
     start_wanted = models.BooleanField(default=False, help_text="Its level's turn has come.")
     stop_wanted = models.BooleanField(default=False)
-    execution_id = models.CharField(max_length=80, blank=True, help_text="The executor's name of the attempt.")
+    execution_id = models.CharField(
+        max_length=80, blank=True, help_text="The executor's name of the attempt."
+    )
     lease_until = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="A worker is starting or stopping it until then."
     )

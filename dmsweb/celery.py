@@ -23,5 +23,5 @@ app.conf.update(
     worker_send_task_events=False,
     broker_connection_retry_on_startup=True,
     broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600},
-    imports=["workers.tasks"],
+    imports=["workers.tasks", "workers.lifecycle"],
 )

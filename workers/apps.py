@@ -1,18 +1,22 @@
-"""The workers app."""
+"""The workers app: provides the lower rooms' ports to the outside."""
 
 from django.apps import AppConfig
-from django.conf import settings
-
-from node.outside import OUTSIDE
-from workers.probes import MachineProbe
 
 
 class WorkersConfig(AppConfig):
-    """See the package's docstring."""
+    """Registers the probe and the log source when Django starts."""
 
     name = "workers"
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Give the lower rooms what they need of the outside."""
-        OUTSIDE.probe = MachineProbe(settings.DMS_HOME.path("work"))
+        """Give `node` and `deployments` their ports."""
+        from django.conf import settings
+
+        from deployments.outside import OUTSIDE as DEPLOYMENTS
+        from node.outside import OUTSIDE as NODE
+        from workers.logs import AllocationLogs
+        from workers.probes import MachineProbe
+
+        NODE.probe = MachineProbe(settings.DMS_HOME.path("work"))
+        DEPLOYMENTS.logs = AllocationLogs()

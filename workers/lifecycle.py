@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import logging
 import threading
-from dataclasses import asdict
 from typing import Any
 
 from celery.signals import worker_ready, worker_shutting_down
 from django.db import close_old_connections
-from node.services.machine import record_facts, record_sample
 
 from deployments.services.allocations import drop_leases
-from node.live import changed
-from node.models import Node
 from node.selectors import local_node
+from node.services.machine import record_facts, record_sample
 from workers import reconcile, run
 from workers.executors.base import Executor
-from workers.executors.registry import availability_report, executors
+from workers.executors.registry import executors
+from workers.report import record_executors
 
 logger = logging.getLogger(__name__)
 STOP = threading.Event()
@@ -38,14 +36,6 @@ def _watch(executor: Executor, node_did: str) -> None:
         except Exception:
             logger.exception("watching %s; starting over", executor.name)
         STOP.wait(1.0)
-
-
-def record_executors(node: Node) -> None:
-    """Store which executors can be used here, and why the others cannot."""
-    report = {name: asdict(state) for name, state in availability_report(node.identity.did).items()}
-    if report != node.executors:
-        Node.objects.filter(pk=node.pk).update(executors=report)
-        changed(f"node.{node.pk}")
 
 
 def _take_over() -> None:

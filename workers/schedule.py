@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from capabilities.numbers import NUMBERS
@@ -12,6 +13,9 @@ def every(task: str, seconds: float, queue: str) -> dict[str, Any]:
     return {"task": task, "schedule": seconds, "options": {"queue": queue, "expires": max(1.0, seconds)}}
 
 
+# The worker of a node sweeps that node alone: the wake-ups go to its own queue.
+HERE = f"executor.{os.environ.get('DMS_NODE_ID', '')}"
+
 BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sample": every("workers.tasks.monitor.sample", NUMBERS.usage_sample_s, "monitor"),
     "expire-commitments": every(
@@ -19,4 +23,8 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     ),
     "retention": every("workers.tasks.monitor.retention", NUMBERS.retention_sweep_s, "monitor"),
     "purge-nonces": every("workers.tasks.monitor.purge_nonces", NUMBERS.nonce_purge_s, "monitor"),
+    "sweep": every("workers.tasks.execute.sweep", NUMBERS.sweep_pending_s, HERE),
+    "compare": every("workers.tasks.execute.compare", NUMBERS.sweep_idle_s, HERE),
+    "disks": every("workers.tasks.execute.disks", NUMBERS.disk_check_s, HERE),
+    "executors": every("workers.tasks.execute.look", NUMBERS.executors_check_s, HERE),
 }

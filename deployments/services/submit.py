@@ -30,7 +30,10 @@ def parse_or_refuse(ensemble: str | Mapping[str, Any]) -> tuple[Ensemble, str]:
     """Return the parsed ensemble and its text; Refusal `invalid_ensemble` carries every error with its line."""
     if isinstance(ensemble, str):
         return parse(ensemble).required(), ensemble
-    return parse_document(ensemble).required(), json.dumps(ensemble, ensure_ascii=False, indent=2)
+    text = json.dumps(ensemble, ensure_ascii=False, indent=2)
+    # V1 is what a parser has made; anything else is an author's tree, with marks and placeholders to look for.
+    parsed = parse_document(ensemble) if set(ensemble) == {"V1"} else parse(text)
+    return parsed.required(), text
 
 
 def refuse_forbidden(ensemble: Ensemble, node: Node) -> None:

@@ -9,6 +9,7 @@ from node.selectors import local_node
 from workers import reconcile, run
 from workers.executors.base import ExecutorError
 from workers.executors.registry import executors
+from workers.report import record_executors
 
 
 @shared_task
@@ -51,3 +52,9 @@ def disks() -> None:
     running = Allocation.objects.filter(node=local_node(), status=Allocation.Status.RUNNING)
     for allocation in running.select_related("deployment", "owner", "node__identity"):
         run.enforce_disk(allocation)
+
+
+@shared_task
+def look() -> None:
+    """Note which executors can be used: an engine may have come or gone."""
+    record_executors(local_node())

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from capabilities import custody
+from capabilities import custody, selectors
 from capabilities.did import did_of
 from capabilities.keys import PrivateKey
 from capabilities.models import Identity
@@ -24,6 +24,7 @@ def make_node(**offer: int) -> Node:
     """Return an onboarded node (2 cores, 8 GiB, 50 GiB unless told otherwise) with both executors."""
     key = PrivateKey.generate()
     custody.keep(key)
+    selectors.forget()
     number = next(COUNTER)
     identity = Identity.objects.create(did=did_of(key.public), kind=Identity.Kind.NODE, name=f"box{number}")
     node = Node.objects.create(

@@ -1,0 +1,17 @@
+"""Store what this node can run, so that bids and pages know it without asking the engines."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from node.live import changed
+from node.models import Node
+from workers.executors.registry import availability_report
+
+
+def record_executors(node: Node) -> None:
+    """Store which executors can be used here, and why the others cannot."""
+    report = {name: asdict(state) for name, state in availability_report(node.identity.did).items()}
+    if report != node.executors:
+        Node.objects.filter(pk=node.pk).update(executors=report)
+        changed(f"node.{node.pk}")
