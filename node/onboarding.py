@@ -104,7 +104,8 @@ def decide(
     gpus = tuple(_clamped(gpu, facts, limits) for gpu in gpus)
     amount = Resources(offer.cpu_centicores, offer.ram_bytes, offer.disk_bytes, ordered(gpus))
     broken = _out_of_limits(amount, facts, limits, disk_free_bytes)
-    busy = _high_usage(amount, headroom)
+    out = {reason.path for reason in broken}
+    busy = tuple(reason for reason in _high_usage(amount, headroom) if reason.path not in out)
     demand: tuple[Reason, ...] = ()
     try:
         subtract(amount, reserved)
@@ -140,14 +141,16 @@ def _out_of_limits(
     def interval(path: str, value: int, low: int, high: int, show: Any) -> None:
         if low <= value <= high:
             return
+        # Both ends are shown so that what is shown passes: the lowest rounded up, the highest down.
+        least = show_bytes(low, up=True) if show is show_bytes else show(low)
         what = path.split(".")[0] if not path.startswith("cpu") else "cores"
         if low > high:
-            message = f"{what}: out of range, {show(low)} at least, but only {show(high)} can be offered here"
+            message = f"{what}: out of range, {least} at least, but only {show(high)} can be offered here"
             hint = "make room on this machine first"
         else:
-            message = f"{what} must be between {show(low)} and {show(high)}, not {show(value)}"
-            hint = f"offer {show(low)} to {show(high)}"
-        available = f"{show(low)} to {show(high)}"
+            message = f"{what} must be between {least} and {show(high)}, not {show(value)}"
+            hint = f"offer {least} to {show(high)}"
+        available = f"{least} to {show(high)}"
         reasons.append(Reason("capacity", message, path, needed=show(value), available=available, hint=hint))
 
     interval("cpu.cores", amount.cpu_centicores, limits.min_centicores, facts.cpu_centicores, show_cores)

@@ -74,11 +74,11 @@ def parse_hertz(value: object, what: str = "clock_speed") -> int:
     return int((number * factor).to_integral_value(ROUND_FLOOR))
 
 
-def show_bytes(size: int) -> str:
-    """Return a size for people: the largest binary unit that fits, at most two decimals, never rounded up."""
+def show_bytes(size: int, *, up: bool = False) -> str:
+    """Return a size for people, two decimals at most; rounded down (what there is) or `up` (what is needed)."""
     for power, unit in ((4, "TiB"), (3, "GiB"), (2, "MiB"), (1, "KiB")):
         if size >= 1 << (10 * power):
-            hundredths = size * 100 >> (10 * power)
+            hundredths = -(-size * 100 >> (10 * power)) if up else size * 100 >> (10 * power)
             return f"{_trim(hundredths)} {unit}"
     return f"{size} B"
 

@@ -53,7 +53,7 @@ def test_cores_survive_json(centicores: int) -> None:
 
 @given(st.integers(0, 1 << 60))
 def test_shown_sizes_never_promise_more(size: int) -> None:
-    assert parse_bytes(show_bytes(size)) <= size
+    assert parse_bytes(show_bytes(size)) <= size <= parse_bytes(show_bytes(size, up=True))
 
 
 def test_it_speaks_of_cores() -> None:
