@@ -238,10 +238,9 @@ class ProcessExecutor:
                     if name in watched and watched[name] not in fired:
                         continue
                     state = self.inspect(name).state
-                    if state in (State.EXITED, State.GONE):
+                    if state is State.EXITED:
                         told.add(name)
-                        if state is State.EXITED:
-                            ended(name)
+                        ended(name)
                     elif name not in watched and (handle := self._pidfd(name)) is not None:
                         watched[name] = handle
                 for name in [name for name in watched if name in told or name not in names]:

@@ -26,9 +26,11 @@ class Stream:
             yield from self.more()
             return
         lines = last_lines(self.path, tail)
-        missing = tail - lines.count(b"\n") - (not lines.endswith(b"\n") and lines != b"")
-        if missing > 0 and older.exists():
-            yield last_lines(older, missing)
+        missing = tail - len(lines.splitlines())
+        if missing >= 0 and older.exists():
+            # A line that the change of files cut in two is one line: its first half comes along.
+            cut = bool(lines) and not last_lines(older, 1).endswith(b"\n")
+            yield last_lines(older, missing + cut)
         if self._open():
             assert self.handle is not None
             os.lseek(self.handle, max(0, os.fstat(self.handle).st_size), os.SEEK_SET)
