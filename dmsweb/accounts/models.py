@@ -31,7 +31,7 @@ class LoginLink(models.Model):
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]
     """A revocable API token, hashed at rest, with the name its owner gave it."""
 
-    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="auth_token_set")
     name = models.CharField(max_length=64, blank=True, help_text="What the token is for.")
 
     class Meta:

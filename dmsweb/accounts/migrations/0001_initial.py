@@ -122,7 +122,7 @@ class Migration(migrations.Migration):
                     "user",
                     models.ForeignKey(
                         on_delete=django.db.models.deletion.CASCADE,
-                        related_name="api_tokens",
+                        related_name="auth_token_set",
                         to=settings.AUTH_USER_MODEL,
                     ),
                 ),
