@@ -45,7 +45,6 @@ class Context:
     canonical: bool = False
     budget: int = 500_000
 
-
     def spend(self, units: int, path: str, mark: Mark) -> None:
         """Pay for `units` values that a template puts in place. Raises TooMuch."""
         self.budget -= units
