@@ -6,11 +6,12 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 
 from capabilities.numbers import NUMBERS
 from workers.executors.base import LABEL, ExecutorError
 from workers.executors.docker.engine import Engine
-from workers.executors.docker.streams import BROKEN, cut_when, json_lines
+from workers.executors.docker.streams import BROKEN, json_lines, pumped
 
 OVERLAP_S = 2
 FIRST_PAUSE_S = 0.2
@@ -48,15 +49,14 @@ def watch(
             }
             with engine.errors("watching the engine"):
                 response = engine.open("GET", "/events", params=params)
-            with cut_when(response, stop.is_set):
-                listed = set(ended_now())
-                reported &= listed  # removed ones cannot come back
-                for execution_id in listed:
-                    report(execution_id)
-                pause_s = FIRST_PAUSE_S
-                for event in json_lines(response):
-                    attributes = (event.get("Actor") or {}).get("Attributes") or {}
-                    report(str(attributes.get(f"{LABEL}.execution", "")))
+            listed = set(ended_now())
+            reported &= listed  # removed ones cannot come back
+            for execution_id in listed:
+                report(execution_id)
+            pause_s = FIRST_PAUSE_S
+            for event in pumped(response, json_lines(response), stop.is_set):
+                attributes = (event.get("Actor") or {}).get("Attributes") or {}
+                report(str(attributes.get(f"{LABEL}.execution", "")))
         except (ExecutorError, *BROKEN):
             # The loop is the reconnection; the engine's absence is reported by availability().
             pass
@@ -76,5 +76,5 @@ def ran_out_of_memory(engine: Engine, container: str, *, since_s: float, until_s
     }
     with engine.errors("reading the engine's events"):
         response = engine.open("GET", "/events", params=params, read_timeout_s=NUMBERS.docker_timeout_s)
-        with cut_when(response, lambda: False):
+        with closing(response):
             return any(True for _ in json_lines(response))

@@ -158,6 +158,10 @@ class DockerExecutor:
         """Remove the deployment's network; refused as transient while executions are in it."""
         self._networks.remove(deployment_id)
 
+    def deployments(self, node_did: str) -> list[str]:
+        """Return the ids of deployments that still have a network here, for the sweep of what is left over."""
+        return self._networks.deployments(node_did)
+
     def logs(
         self,
         execution_id: str,

@@ -16,7 +16,7 @@ from workers.executors.base import Cause, ExecutorError
 from workers.executors.docker.engine import Engine, words
 from workers.executors.docker.network import locked
 from workers.executors.docker.pulling import Progress, failure
-from workers.executors.docker.streams import BROKEN, cut_when, json_lines
+from workers.executors.docker.streams import json_lines, pumped
 
 
 def obtain(
@@ -56,12 +56,20 @@ def pull(
     The engine would try a registry that has died for more than a minute; `retry_s` is how long it may.
     """
     deadline = time.monotonic() + timeout_s
+    told = (0, time.monotonic())
     lost_at: float | None = None  # since when the engine cannot go on
     repository, tag = parse_repository_tag(image)
     seen = Progress()
 
+    def tell(percent: int) -> None:
+        nonlocal told
+        told = (percent, time.monotonic())
+        progress(f"image {percent} %")
+
     def stopped() -> bool:
         now = time.monotonic()
+        if now > told[1] + NUMBERS.docker_progress_s:
+            tell(told[0])  # a sign of life: who waits for this holds a lease
         return now > deadline or (lost_at is not None and now > lost_at + retry_s) or cancelled()
 
     with engine.errors(f"pulling {image}"):
@@ -76,18 +84,13 @@ def pull(
             )
         except APIError as error:
             raise failure(image, words(error)) from error
-        with cut_when(response, stopped):
-            try:
-                for event in json_lines(response):
-                    if "error" in event:
-                        raise failure(image, str(event["error"]))
-                    percent = seen.feed(event)
-                    lost_at = (lost_at or time.monotonic()) if seen.retrying else None
-                    if percent is not None:
-                        progress(f"image {percent} %")
-            except BROKEN:
-                if not stopped():
-                    raise
+        for event in pumped(response, json_lines(response), stopped):
+            if "error" in event:
+                raise failure(image, str(event["error"]))
+            percent = seen.feed(event)
+            lost_at = (lost_at or time.monotonic()) if seen.retrying else None
+            if percent is not None:
+                tell(percent)
     if cancelled():
         raise ExecutorError(Cause.STOPPED, f"cancelled while pulling {image}")
     if lost_at is not None and time.monotonic() > lost_at + retry_s:

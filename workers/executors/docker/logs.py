@@ -12,7 +12,7 @@ from docker.errors import NotFound
 from capabilities.numbers import NUMBERS
 from workers.executors.base import Cause, ExecutorError
 from workers.executors.docker.engine import Engine
-from workers.executors.docker.streams import BROKEN, cut_when, frames
+from workers.executors.docker.streams import frames, pumped
 
 STREAMS = {"stdout": {1}, "stderr": {2}, "both": {1, 2}}
 CHUNK_BYTES = 65_536
@@ -82,9 +82,4 @@ def _frames(
             )
         except NotFound as error:
             raise ExecutorError(Cause.GONE, "the container is gone, and its log with it") from error
-        with cut_when(response, stopped):
-            try:
-                yield from frames(response.iter_content(CHUNK_BYTES))
-            except BROKEN:
-                if not stopped():
-                    raise
+        yield from pumped(response, frames(response.iter_content(CHUNK_BYTES)), stopped)

@@ -86,6 +86,13 @@ class Networks:
                     raise ExecutorError(Cause.START_FAILED, detail, transient=True) from error
                 raise
 
+    def deployments(self, node_did: str) -> list[str]:
+        """Return the ids of the deployments that have a network with the node's label."""
+        with self._engine.errors("listing networks", Cause.ENGINE_UNREACHABLE):
+            found = self._engine.client().networks(filters={"label": [f"{LABEL}.node={node_did}"]})
+        ids = [(network.get("Labels") or {}).get(f"{LABEL}.deployment") for network in found]
+        return [deployment_id for deployment_id in ids if deployment_id]
+
     def _exists(self, name: str) -> bool:
         # The engine's filter matches parts of names.
         return any(net["Name"] == name for net in self._engine.client().networks(names=[name]))

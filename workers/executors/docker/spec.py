@@ -94,7 +94,8 @@ def container(
     if params.get("user"):
         document["User"] = str(params["user"])
     if not host_network(request):
-        names = [request.dns_name, f"{request.dns_name}.internal"] if request.dns_name else []
+        name = request.dns_name.removesuffix(".internal")
+        names = [name, f"{name}.internal"] if name else []
         document["NetworkingConfig"] = {"EndpointsConfig": {surroundings.network: {"Aliases": names}}}
     return document
 

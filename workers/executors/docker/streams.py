@@ -3,44 +3,82 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import requests
 import urllib3
 
+T = TypeVar("T")
 POLL_S = 0.2
 HEADER_BYTES = 8
 BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
-@contextmanager
-def cut_when(response: requests.Response, stopped: Callable[[], bool]) -> Iterator[None]:
-    """Close `response` when the block ends, and shut its socket down as soon as `stopped()` says so.
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The body has ended, or broke with `error`."""
 
-    A thread blocked in recv() cannot look at `stopped`; shutting the socket down under it wakes it at once,
-    while closing the buffered reader from here would wait for the very read it should end.
+    error: Exception | None = None
+
+
+def pumped(response: requests.Response, items: Iterable[T], stopped: Callable[[], bool]) -> Iterator[T]:
+    """Yield what a thread reads from the body as `items`, until it ends or `stopped()`; then close it.
+
+    The caller's thread never blocks longer than POLL_S, and `stopped` is called in it alone, so that it may use
+    what belongs to the thread (a database connection). Raises what is in BROKEN when the connection breaks.
     """
-    finished = threading.Event()
+    inbox: queue.Queue[T | _End] = queue.Queue(maxsize=64)
+    abandoned = threading.Event()
 
-    def attend() -> None:
-        while not finished.wait(POLL_S):
-            if stopped():
-                try:
-                    response.raw.shutdown()
-                except (OSError, ValueError, RuntimeError):
-                    return  # the body has ended by itself meanwhile
-                return
+    def put(item: T | _End) -> bool:
+        while not abandoned.is_set():
+            try:
+                inbox.put(item, timeout=POLL_S)
+            except queue.Full:
+                continue
+            return True
+        return False
 
-    watcher = threading.Thread(target=attend, name="docker-stream", daemon=True)
-    watcher.start()
+    def pump() -> None:
+        try:
+            for item in items:
+                if not put(item):
+                    return
+        except BROKEN as error:
+            put(_End(error))
+        else:
+            put(_End())
+
+    thread = threading.Thread(target=pump, name="docker-stream", daemon=True)
+    thread.start()
+    next_look = 0.0
     try:
-        yield
+        while True:
+            if time.monotonic() >= next_look:
+                if stopped():
+                    return
+                next_look = time.monotonic() + POLL_S
+            try:
+                item = inbox.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+            if isinstance(item, _End):
+                if item.error is not None:
+                    raise item.error
+                return
+            yield item
     finally:
-        finished.set()
-        watcher.join()
+        abandoned.set()
+        # Closing would wait for the very read it should end; shutting the socket down ends the read at once.
+        with suppress(OSError, ValueError, RuntimeError):
+            response.raw.shutdown()
+        thread.join()
         response.close()
 
 
