@@ -25,17 +25,20 @@ class Stream:
                 yield from _whole(older)
             yield from self.more()
             return
-        lines = last_lines(self.path, tail)
+        if not self._open():
+            return
+        assert self.handle is not None
+        size = os.fstat(self.handle).st_size
+        lines = last_lines(self.handle, size, tail)
         missing = tail - len(lines.splitlines())
-        if missing >= 0 and older.exists():
-            # A line that the change of files cut in two is one line: its first half comes along.
-            cut = bool(lines) and not last_lines(older, 1).endswith(b"\n")
-            yield last_lines(older, missing + cut)
-        if self._open():
-            assert self.handle is not None
-            os.lseek(self.handle, max(0, os.fstat(self.handle).st_size), os.SEEK_SET)
-        if lines:
-            yield lines
+        if len(lines) == size and tail > 0 and older.exists():
+            with older.open("rb") as file:
+                end = os.fstat(file.fileno()).st_size
+                # A line that the change of files cut in two is one line: its first half comes along.
+                cut = size > 0 and not last_lines(file.fileno(), end, 1).endswith(b"\n")
+                yield last_lines(file.fileno(), end, missing + cut)
+        os.lseek(self.handle, size, os.SEEK_SET)
+        yield lines
 
     def more(self) -> Iterator[bytes]:
         """Yield what was added since."""
@@ -69,20 +72,15 @@ class Stream:
             return False
 
 
-def last_lines(path: Path, count: int) -> bytes:
-    """Return the last `count` lines of a file, reading only its end."""
+def last_lines(handle: int, end: int, count: int) -> bytes:
+    """Return the last `count` lines of the first `end` bytes of a file, reading only what they need."""
     if count <= 0:
         return b""
-    try:
-        with path.open("rb") as file:
-            end = file.seek(0, os.SEEK_END)
-            text = b""
-            while end and text.rstrip(b"\n").count(b"\n") < count:
-                size = min(CHUNK_BYTES, end)
-                end = file.seek(end - size)
-                text = file.read(size) + text
-    except FileNotFoundError:
-        return b""
+    text = b""
+    while end and text.rstrip(b"\n").count(b"\n") < count:
+        size = min(CHUNK_BYTES, end)
+        end -= size
+        text = os.pread(handle, size, end) + text
     return b"".join(text.splitlines(keepends=True)[-count:])
 
 
