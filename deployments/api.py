@@ -17,7 +17,7 @@ from rest_framework.response import Response
 from capabilities.asking import identity_of
 from deployments.logstream import answer
 from deployments.models import Allocation, Bid, Deployment, DeploymentEvent
-from deployments.selectors import allocations_visible_to, visible_to
+from deployments.selectors import allocations_visible_to, deployment_get, visible_to
 
 
 class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
@@ -125,6 +125,7 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
 
     serializer_class = DeploymentSerializer
     queryset = Deployment.objects.none()
+    lookup_value_regex = "[^/]+"
     filterset_fields: ClassVar = {
         "status": ["exact", "in"],
         "name": ["exact"],
@@ -145,10 +146,14 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
         """Return the serializer of a list or of one deployment."""
         return DeploymentDetailSerializer if self.action == "retrieve" else super().get_serializer_class()
 
+    def get_object(self) -> Deployment:
+        """Return a deployment by id, by the beginning of it, or by its name where only one has it."""
+        return deployment_get(identity_of(self.request), self.kwargs["pk"])
+
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=EventSerializer)
     def events(self, request: Request, pk: str = "") -> Response:
         """List the deployment's timeline, oldest first."""
-        deployment = get_object_or_404(self.get_queryset(), pk=pk)
+        deployment = self.get_object()
         rows: QuerySet[Any] = deployment.events.order_by("at", "id")
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)

@@ -22,6 +22,16 @@ app.conf.update(
     worker_enable_remote_control=False,
     worker_send_task_events=False,
     broker_connection_retry_on_startup=True,
-    broker_transport_options={"socket_connect_timeout": 2, "socket_timeout": 10, "visibility_timeout": 3600},
+    # One try to publish: whoever wakes a worker must not wait for a dead broker, the sweep finds the row.
+    broker_transport_options={
+        "socket_connect_timeout": 2,
+        "socket_timeout": 10,
+        "visibility_timeout": 3600,
+        "max_retries": 1,
+        "interval_start": 0,
+        "interval_step": 0,
+    },
     imports=["workers.tasks", "workers.lifecycle"],
 )
+# Every thread of every process publishes through this application.
+app.set_default()

@@ -13,6 +13,8 @@ from rest_framework.response import Response
 
 from capabilities.asking import identity_of
 from node.models import Node, NodeEvent, PortReservation, Reservation, UsageSample
+from node.outside import OUTSIDE
+from node.services.ledger import ledger
 from node.visible import (
     node_events_visible_to,
     nodes_visible_to,
@@ -123,6 +125,11 @@ class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
         """List the node's timeline, newest first."""
         rows = node_events_visible_to(identity_of(request)).filter(node=self.get_object()).order_by("-at")
         return self._page(rows)
+
+    @action(detail=True, filterset_fields=(), search_fields=(), pagination_class=None)
+    def ledger(self, request: Request, pk: str = "") -> Response:
+        """Return onboarded, committed, allocated and free resources, and what others use on the machine."""
+        return Response(ledger(self.get_object(), OUTSIDE.probe.usage() if OUTSIDE.probe else None).view())
 
     def get_object(self) -> Node:
         """Return the node, unfiltered by the parameters of an action."""

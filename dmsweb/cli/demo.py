@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from capabilities.refusal import Refusal
-from dmsweb.cli.deployments import ensemble_text, wait_for
+from dmsweb.cli.deployments import ensemble_text, everything, wait_for
 from dmsweb.cli.output import EXIT_FAILED
 from dmsweb.cli.session import Session, verb
 from dmsweb.launch import control
@@ -65,7 +65,7 @@ def _run(session: Session, say: Any) -> dict[str, Any]:
     submitted = time.time()
     created = session.call("/dms/node/deployment/new", {"Ensemble": ensemble_text(str(file))})
     document = wait_for(session, created["EnsembleID"], RUN_TIMEOUT_S)
-    for event in document["events"]:
+    for event in everything(session, document["id"])["events"]:
         say(f"  {event['text']}")
     logs = session.call("/dms/node/deployment/logs", {"EnsembleID": document["id"], "AllocationName": ""})
     running = document["running_at"]

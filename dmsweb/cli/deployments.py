@@ -111,11 +111,31 @@ def _short(text: str) -> str:
     return f"{text[:8]}…" if len(text) == 64 and text.isalnum() else text
 
 
+def everything(session: Session, deployment: str) -> dict[str, Any]:
+    """Return a deployment with `allocations` (named `node.allocation`) and `events`, complete."""
+    document = session.get(f"/deployments/{deployment}/")
+    allocations = pages(session, "/allocations/", deployment=document["id"], ordering="level")
+    for item in allocations:
+        item["name"] = f"{item['ensemble_node']}.{item['name']}"
+    events = pages(session, f"/deployments/{document['id']}/events/")
+    return document | {"allocations": allocations, "events": events}
+
+
+def pages(session: Session, path: str, **params: Any) -> list[dict[str, Any]]:
+    """Return the items of all pages of a list."""
+    items: list[dict[str, Any]] = []
+    while True:
+        page = session.get(path, limit=1000, offset=len(items), **params)
+        items += page["items"]
+        if not page["items"] or len(items) >= page["total"]:
+            return items
+
+
 @verb("show", help="Everything about one deployment: by id, the first 8 characters of it, or name.")
 @click.argument("deployment")
 def show(session: Session, deployment: str) -> None:
     """Read a deployment with its allocations and timeline."""
-    document = session.get(f"/deployments/{deployment}/")
+    document = everything(session, deployment)
 
     def people(out: Output) -> None:
         out.line(f"{document['name']}  {document['status']}  {document['reason']}\n{document['id']}")
@@ -157,7 +177,7 @@ def logs(
             payload["Tail"] = tail
         session.show(session.call("/dms/node/deployment/logs", payload), lambda out: None)
         return
-    document = session.get(f"/deployments/{deployment}/")
+    document = everything(session, deployment)
     found = [
         item
         for item in document["allocations"]
@@ -174,7 +194,7 @@ def logs(
     for item in found if not follow else found[:1]:
         if len(found) > 1 and not follow:
             session.output.line(f"== {item['name']}")
-        for chunk in session.stream(f"/allocations/{item['id']}/logs", **params):
+        for chunk in session.stream(f"/allocations/{item['id']}/logs/", **params):
             session.chunk(item["name"], chunk)
 
 

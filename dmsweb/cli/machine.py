@@ -37,7 +37,8 @@ def offboard(session: Session) -> None:
 @verb("resources", help="Onboarded, committed, allocated and free resources.")
 def resources(session: Session) -> None:
     """Read the ledger of the site's node."""
-    ledger = session.get("/ledger/")
+    nodes = session.get("/nodes/", limit=1)["items"]
+    ledger = session.get(f"/nodes/{nodes[0]['id']}/ledger/")
 
     def people(out: Output) -> None:
         rows = []

@@ -8,3 +8,7 @@ class PagesConfig(AppConfig):
 
     name = "dmsweb.pages"
     label = "pages"
+
+    def ready(self) -> None:
+        """Make the site's Celery application the one that every thread publishes through."""
+        import dmsweb.celery  # noqa: F401
