@@ -30,7 +30,7 @@ class Stream:
         assert self.handle is not None
         size = os.fstat(self.handle).st_size
         lines = last_lines(self.handle, size, tail)
-        missing = tail - len(lines.splitlines())
+        missing = tail - lines.count(b"\n") - (not lines.endswith(b"\n") and lines != b"")
         if len(lines) == size and tail > 0 and older.exists():
             with older.open("rb") as file:
                 end = os.fstat(file.fileno()).st_size
@@ -81,7 +81,9 @@ def last_lines(handle: int, end: int, count: int) -> bytes:
         size = min(CHUNK_BYTES, end)
         end -= size
         text = os.pread(handle, size, end) + text
-    return b"".join(text.splitlines(keepends=True)[-count:])
+    # Only a newline ends a line: a progress bar's carriage returns do not.
+    tail = b"\n" if text.endswith(b"\n") else b""
+    return b"\n".join(text.removesuffix(b"\n").split(b"\n")[-count:]) + tail
 
 
 def follow(
