@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connection
 from django.db.models import QuerySet
@@ -15,14 +16,17 @@ from capabilities.models import Anchor, AuditEntry, Identity, Token
 from capabilities.refusal import Refusal
 
 CONTEXT = "dms"
-# Anchors are only ever added and deleted, never changed: a stamp of three numbers tells whether any was.
-STAMP = "SELECT COUNT(*), COALESCE(MAX(id), 0), COALESCE(SUM(id), 0) FROM capabilities_anchor"
+# Anchors are only ever added and deleted, never changed: what follows tells whether any was, in any process.
+STAMP = (
+    "SELECT (SELECT did FROM capabilities_identity WHERE kind = 'node' ORDER BY id LIMIT 1), "
+    "COUNT(*), SUM(id), MAX(created_at) FROM capabilities_anchor"
+)
 HELD_MAX = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class _Cached:
-    stamp: tuple[int, ...]
+    stamp: tuple[Any, ...]
     did: str
     context: CapabilityContext
 
@@ -50,7 +54,7 @@ def site_context() -> CapabilityContext:
     with connection.cursor() as cursor:
         cursor.execute(STAMP)
         row = cursor.fetchone()
-    stamp = tuple(int(value) for value in row)
+    stamp = tuple(row)
     with _lock:
         cached = _cached.get(CONTEXT)
     if cached is not None and cached.stamp == stamp:

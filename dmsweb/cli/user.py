@@ -81,7 +81,9 @@ def _services(session: Session) -> ModuleType:
     from dmsweb.prepare import prepare
 
     if not is_current():
-        prepare(session.output.log)
+        prepared = prepare(session.output.log)
+        if prepared.admin_password:
+            session.output.log(f"the password of {ADMIN} is {prepared.admin_password}")
     return services
 
 
