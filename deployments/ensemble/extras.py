@@ -101,7 +101,7 @@ def read_scripts(top: Fields) -> dict[str, bytes]:
     found = {}
     for name, _, node in top.names("scripts"):
         path = join("scripts", name)
-        text = text_of(top.context, node, path)
+        text = text_of(top.context, node, path, may_be_empty=True)
         found[name] = text.encode()
         if top.context.canonical:
             try:

@@ -78,7 +78,12 @@ class Parsed:
             status=422,
             hint=first.hint or "./dms validate FILE shows every error with its line",
             reasons=tuple(
-                Reason("ensemble", f"line {error.line}: {error.message}", path=error.path, hint=error.hint)
+                Reason(
+                    "ensemble",
+                    f"line {error.line}: {error.message}" if error.line else error.message,
+                    path=error.path,
+                    hint=error.hint,
+                )
                 for error in self.errors
             ),
             problems=[error.document() for error in self.errors],
