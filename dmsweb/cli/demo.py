@@ -78,7 +78,7 @@ def _run(session: Session, say: Any) -> dict[str, Any]:
         if running
         else None,
         "deployment_id": document["id"],
-        "url": json.loads(_dms(session, "user", "login-link", "--json"))["url"],
+        "url": json.loads(_dms(session, "user", "login-link", "--json"))["login_url"],
     }
 
 
