@@ -74,7 +74,7 @@ class Numbers:
     docker_pull_timeout_s: float = 1_800.0
     docker_progress_s: float = 5.0
     docker_pull_retry_s: float = 30.0
-    docker_probe_timeout_s: float = 3.0
+    docker_probe_timeout_s: float = 5.0
     docker_availability_s: float = 5.0
     docker_connections_max: int = 64
     docker_reconnect_max_s: float = 10.0

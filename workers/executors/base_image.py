@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import platform
 import sys
+from contextlib import suppress
 
 from docker import APIClient
-from docker.errors import DockerException, ImageNotFound
+from docker.errors import APIError, DockerException, ImageNotFound
 
 from workers.executors.base_image_files import Layer, busybox_layer, machine_layer
 
@@ -29,11 +30,12 @@ def ensure(client: APIClient, *, timeout_s: float) -> str:
     The caller holds a lock. DockerException says why it cannot be built here.
     """
     layer = _layer(client)
-    digest = layer.digest()
+    digest, old = layer.digest(), ""
     try:
         found = client.inspect_image(REFERENCE)  # type: ignore[no-untyped-call]
         if ((found.get("Config") or {}).get("Labels") or {}).get(CONTENT_LABEL) == digest:
             return digest
+        old = str(found["Id"])
     except ImageNotFound:
         pass
     repository, _, tag = REFERENCE.rpartition(":")
@@ -52,9 +54,11 @@ def ensure(client: APIClient, *, timeout_s: float) -> str:
     # A failure after the first byte comes as a line in a body with status 200.
     for line in response.text.splitlines():
         document = json.loads(line) if line.strip() else {}
-        if "error" in document:
-            raise DockerException(str(document["error"]))
-    response.raise_for_status()
+        if "error" in document or not response.ok:
+            raise DockerException(str(document.get("error") or document.get("message") or line))
+    if old:
+        with suppress(APIError):  # containers may still use it
+            client.remove_image(old)
     return digest
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 import threading
@@ -186,7 +187,7 @@ class Engine:
         client = APIClient(
             base_url=address,
             version="auto",
-            timeout=int(NUMBERS.docker_timeout_s),
+            timeout=math.ceil(NUMBERS.docker_probe_timeout_s),  # an engine that hangs is found out soon
             tls=options.get("tls") or False,
             max_pool_size=NUMBERS.docker_connections_max,
         )
@@ -197,6 +198,7 @@ class Engine:
         parts = [str(part.get("Name", "")) for part in version.get("Components") or ()]
         name = "Podman" if any("podman" in part.lower() for part in parts) else "Docker Engine"
         self._version = f"{name} {version.get('Version', '')}"
+        client.timeout = math.ceil(NUMBERS.docker_timeout_s)
         return client
 
 
