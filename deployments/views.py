@@ -99,9 +99,13 @@ def _editor(request: HttpRequest, source: str, refusal: Refusal | None = None) -
         "source": source,
         "examples": examples(),
         "refusal": refusal,
-        "problems": (refusal.members.get("errors") or [r.document() for r in refusal.reasons])
-        if refusal
-        else [],
+        "problems": _problems(source, refusal) if refusal else [],
         "may_deploy": door.may(identity_of(request), NEW),
     }
     return render(request, "deployments/new.html", context, status=refusal.status if refusal else 200)
+
+
+def _problems(source: str, refusal: Refusal) -> list[dict[str, str | int]]:
+    """Return what is wrong with the text, with lines; what else the door refused when the text is fine."""
+    found = [error.document() for error in parse(source).errors]
+    return found or [dict(reason.document()) for reason in refusal.reasons]

@@ -9,6 +9,10 @@ function colours() {
 
 function options(box, names) {
   const paint = colours();
+  const zone = document.body.dataset.zone || undefined;
+  const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", hour12: false, timeZone: zone });
+  const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: zone });
+  const wide = names.days > 1 ? day : clock;
   const axis = { stroke: paint.text, grid: { stroke: paint.grid, width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   return {
     width: box.clientWidth,
@@ -16,7 +20,7 @@ function options(box, names) {
     legend: { live: true },
     cursor: { points: { size: 6 } },
     scales: { y: { range: [0, 100] } },
-    axes: [axis, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick} %`) }],
+    axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => wide.format(tick * 1000)) }, { ...axis, size: 48, values: (_, ticks) => ticks.map((tick) => `${tick} %`) }],
     series: [{}, ...names.map((name, index) => ({
       label: name,
       stroke: paint.series[index],
@@ -46,10 +50,20 @@ async function draw(box) {
   const known = charts.get(box);
   if (known) {
     known.plot.setData(columns);
+    showLatest(known.plot);
   } else {
     const names = answer.series.map((line) => line.name);
-    charts.set(box, { names, plot: new window.uPlot(options(box, names), columns, box) });
+    names.days = (answer.at.at(-1) - answer.at[0]) / 86400;
+    const plot = new window.uPlot(options(box, names), columns, box);
+    charts.set(box, { names, plot });
+    showLatest(plot);
+    plot.over.addEventListener("mouseleave", () => showLatest(plot));
   }
+}
+
+// Without a pointer the legend tells the newest sample.
+function showLatest(plot) {
+  plot.setLegend({ idx: plot.data[0].length - 1 }, false);
 }
 
 function redraw() {
@@ -57,6 +71,7 @@ function redraw() {
     const data = chart.plot.data;
     chart.plot.destroy();
     chart.plot = new window.uPlot(options(box, chart.names), data, box);
+    showLatest(chart.plot);
   }
 }
 

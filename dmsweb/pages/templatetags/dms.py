@@ -33,10 +33,10 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 
 @register.simple_tag
-def badge(name: str, detail: str = "") -> SafeString:
+def badge(name: str, detail: str = "", before: str = "") -> SafeString:
     """Draw a state as word, icon and colour."""
     state = state_of(str(name))
-    text = f"{state.word} {detail}".strip()
+    text = f"{before} {state.word} {detail}".strip()
     mark = icon(state.icon, "state-moving" if state.moving else "")
     return format_html('<span class="state state-{}">{}<span>{}</span></span>', state.colour, mark, text)
 

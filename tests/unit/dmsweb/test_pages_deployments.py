@@ -1,0 +1,223 @@
+"""The pages of deployments: list, detail, editor."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from deployments.examples import about, examples
+from deployments.models import Allocation, Bid, BidRequest, Deployment, DeploymentEvent
+from deployments.story import steps
+from tests.unit.deployments.world import allocation, ensemble
+
+SOURCE = json.dumps(ensemble({"hello": allocation()}, metadata={"name": "from-the-editor"}))
+REASONS = [
+    {
+        "check": "gpu",
+        "path": "nodes.gpu",
+        "message": "GPU memory is too small",
+        "needed": "141 GiB",
+        "available": "80 GiB",
+        "hint": "ask for at most 80 GiB",
+    }
+]
+
+
+def test_an_empty_list_teaches(people):
+    page = people.client("bob").get("/deployments/").content
+    assert b"./dms deploy -f examples/hello.yaml" in page
+    assert b"New deployment" in page
+    assert b"Nothing matches" in people.client("bob").get("/deployments/?q=zzz").content
+
+
+def test_the_list_filters_sorts_and_totals(people):
+    for status in ("Running", "Running", "Failed"):
+        people.deploy("bob", status=status)
+    Deployment.objects.filter(pk=people.deploy("alice", status="Running").pk).update(name="aaa")
+    client = people.client("alice")
+    listing = client.get("/deployments/?status=Running").context["listing"]
+    assert len(listing.rows) == 3
+    assert listing.totals == {"Running": 3, "Failed": 1}
+    assert len(client.get("/deployments/?owner=bob").context["listing"].rows) == 3
+    assert len(client.get("/deployments/?q=aaa").context["listing"].rows) == 1
+    names = [row.deployment.name for row in client.get("/deployments/?sort=name").context["listing"].rows]
+    assert names == sorted(names)
+    assert names[::-1] == [
+        row.deployment.name for row in client.get("/deployments/?sort=-name").context["listing"].rows
+    ]
+    assert client.get("/deployments/?sort=nonsense&status=nonsense&page=nonsense").status_code == 200
+
+
+def test_the_list_pages(people):
+    first = people.deploy("bob")
+    Deployment.objects.bulk_create(
+        Deployment(
+            id=f"{number:064x}",
+            owner=first.owner,
+            orchestrator=first.orchestrator,
+            name=f"d{number}",
+            ensemble={},
+            deadline_at=timezone.now(),
+        )
+        for number in range(60)
+    )
+    page = people.client("bob").get("/deployments/?page=2").context["listing"]
+    assert page.page.paginator.count == 61
+    assert len(page.rows) == 11
+
+
+@pytest.mark.parametrize("path", ["/", "/deployments/"])
+def test_lists_ask_a_constant_number_of_queries(path, people):
+    client = people.client("alice")
+    people.deploy("bob")
+    client.get(path)
+    with CaptureQueriesContext(connection) as few:
+        client.get(path)
+    for number in range(12):
+        made = people.deploy(("alice", "bob")[number % 2], status="Running")
+        Allocation.objects.create(
+            id=f"{made.pk}_here.hello", deployment=made, owner=made.owner, node=people.node, ensemble_node="here",
+            name="hello", type="task", executor="process", spec={}, dns_name="hello", status="running",
+        )  # fmt: skip
+    with CaptureQueriesContext(connection) as many:
+        client.get(path)
+    assert len(many) <= len(few) <= 25
+
+
+def test_the_detail_shows_why_it_failed_with_numbers(people):
+    deployment = people.deploy("bob", status="Failed", reason="no node can take it", reasons=REASONS)
+    asked = BidRequest.objects.create(deployment=deployment, request={})
+    Bid.objects.create(
+        request=asked, node=people.node, ensemble_node="gpu", verdict="refused", reasons=REASONS
+    )
+    page = people.client("bob").get(f"/deployments/{deployment.pk}/").content.decode()
+    for text in ("Why it failed", "no node can take it", "141 GiB", "80 GiB", "ask for at most 80 GiB"):
+        assert text in page
+    assert "GPU memory is too small (141 GiB wanted, 80 GiB available)" in page
+    assert "Shut down" not in page
+
+
+def test_the_detail_asks_a_constant_number_of_queries(people):
+    deployment = people.deploy("bob", status="Running")
+    client = people.client("bob")
+    path = f"/deployments/{deployment.pk}/"
+    client.get(path)
+    with CaptureQueriesContext(connection) as few:
+        client.get(path)
+    for number in range(20):
+        Allocation.objects.create(
+            id=f"{deployment.pk}_here.a{number}", deployment=deployment, owner=deployment.owner, node=people.node,
+            ensemble_node="here", name=f"a{number}", type="task", executor="process", spec={}, dns_name=f"a{number}",
+        )  # fmt: skip
+        DeploymentEvent.objects.create(deployment=deployment, kind="allocation", text="x")
+    with CaptureQueriesContext(connection) as many:
+        client.get(path)
+    assert len(many) == len(few)
+
+
+def test_a_shutdown_goes_through_the_door(people):
+    deployment = people.deploy("bob")
+    answer = people.client("bob").post(f"/deployments/{deployment.pk}/shutdown/", follow=True)
+    deployment.refresh_from_db()
+    assert deployment.stop_wanted or deployment.status in {"ShuttingDown", "Completed", "Failed"}
+    assert b"is being shut down" in answer.content
+    again = people.client("bob").post(f"/deployments/{deployment.pk}/shutdown/", follow=True)
+    assert again.status_code == 200
+
+
+def test_the_editor_deploys(people):
+    answer = people.client("bob").post("/deployments/new/", {"source": SOURCE})
+    deployment = Deployment.objects.get()
+    assert answer["Location"] == f"/deployments/{deployment.pk}/"
+    assert (deployment.name, deployment.owner) == ("from-the-editor", people.identity("bob"))
+
+
+def test_the_editor_keeps_the_text_and_shows_every_error(people):
+    source = "allocations:\n  web:\n    executor: nope\n"
+    answer = people.client("bob").post("/deployments/new/", {"source": source})
+    assert answer.status_code == 422
+    assert source in answer.content.decode().replace("\r\n", "\n")
+    assert len(answer.context["problems"]) > 1
+    assert b'data-line="' in answer.content
+    assert not Deployment.objects.exists()
+
+
+def test_the_check_names_lines(people):
+    client = people.client("bob")
+    good = client.post("/deployments/check/", {"source": SOURCE}).json()
+    assert good["valid"] is True
+    bad = client.post("/deployments/check/", {"source": "allocations:\n  web:\n    executor: nope\n"}).json()
+    assert bad["valid"] is False
+    assert all({"message", "line"} <= set(error) for error in bad["errors"])
+    assert client.post("/deployments/check/", {"source": ""}).json()["valid"] is False
+
+
+def test_deploy_again_starts_from_the_same_text(people):
+    deployment = people.deploy("bob")
+    page = people.client("bob").get(f"/deployments/new/?again={deployment.pk}")
+    assert page.context["source"] == deployment.source
+
+
+def test_examples_are_offered(people):
+    page = people.client("bob").get("/deployments/new/?example=hello")
+    assert "hello" in {example.name for example in examples()}
+    assert page.context["source"].strip()
+    assert about("# One.\n# Two.\n#\n# More.\nversion: V1") == "One. Two."
+
+
+def test_a_partial_has_no_bar(people):
+    deployment = people.deploy("bob")
+    partial = people.client("bob").get(f"/deployments/{deployment.pk}/", headers={"X-Live": "1"}).content
+    assert b"<html" not in partial
+    assert b'id="deployment-head"' in partial
+
+
+def at(seconds):
+    return timezone.now().replace(microsecond=0) + timedelta(seconds=seconds)
+
+
+class Event:
+    """What is read of an event."""
+
+    def __init__(self, seconds, target):
+        self.at, self.kind, self.data = START + timedelta(seconds=seconds), "status", {"to": target}
+
+
+START = at(0)
+
+
+@pytest.mark.parametrize(
+    ("status", "events", "states"),
+    [
+        ("Preparing", [], "done active waiting waiting waiting"),
+        ("Committing", [(2, "Committing")], "done done active waiting waiting"),
+        ("Provisioning", [(2, "Committing"), (3, "Provisioning")], "done done done active waiting"),
+        ("Running", [(2, "Committing"), (3, "Provisioning"), (4, "Running")], "done done done done done"),
+        ("Completed", [(2, "Committing"), (3, "Provisioning"), (4, "Running")], "done done done done done"),
+        (
+            "ShuttingDown",
+            [(2, "Committing"), (3, "Provisioning"), (4, "Running")],
+            "done done done done active",
+        ),
+        ("Failed", [(2, "Committing")], "done done failed waiting waiting"),
+        ("Failed", [], "done failed waiting waiting waiting"),
+    ],
+)
+def test_steps(status, events, states):
+    told = steps(
+        status=status,
+        created=START,
+        bids_at=START + timedelta(seconds=1),
+        ended=START + timedelta(seconds=9) if status in {"Failed", "Completed"} else None,
+        events=[Event(*event) for event in events],
+        notes={},
+        now=START + timedelta(seconds=10),
+    )
+    assert " ".join(step.state for step in told) == states
+    assert told[0].seconds == 1.0
+    assert all(step.seconds is None for step in told if step.state == "waiting")
