@@ -85,5 +85,4 @@ def process_bench(backend: str, **numbers: Any) -> Iterator[Bench]:
     finally:
         for execution in executor.executions(did):
             executor.remove(execution.execution_id)
-        executor.groups.discard()
         shutil.rmtree(home, ignore_errors=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.require import ROOT, require
-from workers.executors.process.cgroups import Groups
+from workers.executors.process.cgroups import Groups, remove
 from workers.executors.process.state import node_hash
 
 USER = 65_534
@@ -100,4 +100,4 @@ def test_with_a_delegated_group_it_runs_and_limits(home: Path, backend: str) -> 
         assert answer["log"] == "65534\n"
         assert answer["cause"] == "oom_killed"
     finally:
-        groups.discard()
+        remove(group.folders)

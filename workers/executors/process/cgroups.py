@@ -52,17 +52,19 @@ class Group:
 
 
 def remove(folders: list[str] | tuple[Path, ...]) -> None:
-    """Kill what is left in the groups and remove them; harmless when they are gone."""
+    """Kill what is left in the groups and remove them, and the node's own group after its last sandbox."""
     for folder in map(Path, folders):
         kill_all(str(folder / "cgroup.procs"))
         try:
             folder.rmdir()
         except FileNotFoundError:
-            continue
+            pass
         except OSError as error:
             # A dying process still counts for an instant; the next removal takes the group along.
             if error.errno != errno.EBUSY:
                 raise
+        with contextlib.suppress(OSError):  # another sandbox is in it, or it was delegated to us
+            folder.parent.rmdir()
 
 
 class Groups:
@@ -73,24 +75,23 @@ class Groups:
 
     def create(self, execution: str, *, ram_bytes: int, pids: int, cpu_centicores: int) -> Group:
         """Make the groups of an execution with their limits; GroupsLacking when that cannot be."""
-        legacy, unified = _mounts()
         try:
-            if "memory" in legacy and "pids" in legacy:
-                return self._create_legacy(legacy, execution, ram_bytes, pids, cpu_centicores)
-            if unified:
-                return self._create_unified(unified, execution, ram_bytes, pids, cpu_centicores)
+            try:
+                return self._create(execution, ram_bytes, pids, cpu_centicores)
+            except FileNotFoundError:
+                # The node's group went with its last sandbox at this very moment.
+                return self._create(execution, ram_bytes, pids, cpu_centicores)
         except OSError as error:
             detail = f"the control group cannot be made: {error.filename}: {error.strerror}"
             raise GroupsLacking(detail) from None
-        raise GroupsLacking("the kernel offers no control groups for memory and processes")
 
-    def discard(self) -> None:
-        """Remove the node's own groups when no sandbox is left in them."""
+    def _create(self, execution: str, ram_bytes: int, pids: int, cpu_centicores: int) -> Group:
         legacy, unified = _mounts()
-        places = [*legacy.values(), *(unified.rglob(self.name) if unified else ())]
-        for place in places:
-            with contextlib.suppress(OSError):
-                (place if place.name == self.name else place / self.name).rmdir()
+        if "memory" in legacy and "pids" in legacy:
+            return self._create_legacy(legacy, execution, ram_bytes, pids, cpu_centicores)
+        if unified:
+            return self._create_unified(unified, execution, ram_bytes, pids, cpu_centicores)
+        raise GroupsLacking("the kernel offers no control groups for memory and processes")
 
     def _create_legacy(
         self, mounts: dict[str, Path], execution: str, ram_bytes: int, pids: int, cpu_centicores: int
