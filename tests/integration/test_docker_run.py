@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,6 +16,7 @@ from capabilities.numbers import NUMBERS
 from tests.integration.docker_rig import Rig, wait_for
 from workers import volumes
 from workers.executors.base import Cause, ExecutorError, State
+from workers.executors.base_image import REFERENCE
 from workers.executors.docker import spec
 
 
@@ -200,6 +202,27 @@ def test_disk_use_is_measured_with_the_owners_volumes(rig: Rig) -> None:
     assert 8 << 20 <= used < 9 << 20
     assert (mounts[0].source / "b").stat().st_size == 3 << 20
     assert rig.docker.disk_used_bytes("no-such-execution") == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may measure the engine's own volumes")
+def test_volumes_of_the_image_count_and_go_with_the_container(rig: Rig, docker_client: DockerClient) -> None:
+    rig.run("true")
+    repository = f"dms-test/{rig.deployment}"
+    container = docker_client.containers.create(REFERENCE)
+    container.commit(repository=repository, tag="1", changes="VOLUME /vol")
+    container.remove()
+    try:
+        write = "dd if=/dev/zero of=/vol/a bs=1M count=4 2>/dev/null; echo done; sleep 600"
+        execution_id = rig.start(params={"image": f"{repository}:1", "cmd": ["sh", "-c", write]})
+        wait_for(lambda: "done" in rig.text(execution_id), "the writing")
+        assert 4 << 20 <= rig.docker.disk_used_bytes(execution_id) < 5 << 20
+        name = spec.container_name(rig.node, execution_id)
+        (mount,) = docker_client.containers.get(name).attrs["Mounts"]
+        rig.docker.remove(execution_id)
+        assert mount["Name"] not in {volume.name for volume in docker_client.volumes.list()}
+    finally:
+        rig.clean(docker_client)
+        docker_client.images.remove(f"{repository}:1")
 
 
 def test_nodes_on_one_engine_do_not_see_each_other(rig: Rig, other: Rig) -> None:
