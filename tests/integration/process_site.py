@@ -86,3 +86,4 @@ def process_bench(backend: str, **numbers: Any) -> Iterator[Bench]:
         for execution in executor.executions(did):
             executor.remove(execution.execution_id)
         shutil.rmtree(home, ignore_errors=True)
+        assert not list(Path("/sys/fs/cgroup").glob(f"*/{executor.groups.name}"))

@@ -61,6 +61,7 @@ def check(request: ExecutionRequest) -> None:
     for mount in request.mounts:
         if os.path.normpath(mount.destination) in _RESERVED or not mount.destination.startswith("/"):
             faults.append(f"nothing can be mounted at {mount.destination!r}: use a folder such as /data")
+    environment_of(request.params)
     if faults:
         raise ExecutorError(Cause.START_FAILED, "; ".join(faults))
 

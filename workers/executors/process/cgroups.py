@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,7 @@ from typing import Final
 from workers.executors.process.shim import kill_all
 
 CPU_PERIOD_US: Final = 100_000
+REMOVAL_S: Final = 5.0
 HINT: Final = (
     "run the worker as root, or give it a delegated part of cgroup version 2: "
     "systemd-run --user --scope -p Delegate=yes ./dms up"
@@ -53,16 +55,21 @@ class Group:
 
 def remove(folders: list[str] | tuple[Path, ...]) -> None:
     """Kill what is left in the groups and remove them, and the node's own group after its last sandbox."""
+    deadline = time.monotonic() + REMOVAL_S
     for folder in map(Path, folders):
         kill_all(str(folder / "cgroup.procs"))
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            pass
-        except OSError as error:
-            # A dying process still counts for an instant; the next removal takes the group along.
-            if error.errno != errno.EBUSY:
-                raise
+        while True:
+            try:
+                folder.rmdir()
+            except FileNotFoundError:
+                break
+            except OSError as error:
+                # A process that has just been killed still counts for an instant.
+                if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                break
         with contextlib.suppress(OSError):  # another sandbox is in it, or it was delegated to us
             folder.parent.rmdir()
 

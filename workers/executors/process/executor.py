@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import contextlib
 import os
 import select
 import signal
@@ -27,7 +27,6 @@ from workers.executors.process import build, cgroups, logs, shim
 from workers.executors.process.probe import Probe
 from workers.executors.process.state import Folder, execution_of, node_hash, shim_alive
 
-logger = logging.getLogger(__name__)
 
 _PAUSE_S = 0.02  # between two looks at a file; the end itself is waited for by pidfd
 _FOLLOW_PAUSE_S = 0.1
@@ -99,18 +98,24 @@ class ProcessExecutor:
             pids=self.numbers.sandbox_pids_max,
             cpu_centicores=request.cpu_centicores,
         )
-        folder.write("request.json", build.prepare(folder, request, group, backend, self.numbers))
-        started = subprocess.run(
-            [sys.executable, "-I", "-S", shim.__file__, str(folder.path)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=self.numbers.sandbox_timeout_s,
-            check=False,
-        )
+        try:
+            folder.write("request.json", build.prepare(folder, request, group, backend, self.numbers))
+            started = subprocess.run(
+                [sys.executable, "-I", "-S", shim.__file__, str(folder.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=self.numbers.sandbox_timeout_s,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            detail = "the sandbox's parent did not start in time"
+            raise ExecutorError(Cause.START_FAILED, detail, transient=True) from None
+        finally:
+            if not folder.status:
+                cgroups.remove(group.folders)
         if not folder.status:
-            cgroups.remove(group.folders)
             raise ExecutorError(Cause.START_FAILED, f"the sandbox's parent did not start: {started.stderr}")
 
     def inspect(self, execution_id: str) -> Execution:
@@ -129,7 +134,8 @@ class ProcessExecutor:
             status = folder.status
             if not held or status.get("state") == "exited" or (status and shim_alive(status)):
                 return status
-            cgroups.remove(request["group_folders"])
+            with contextlib.suppress(OSError):  # its removal takes the groups along
+                cgroups.remove(request["group_folders"])
             wanted = shim.read_json(str(folder.path / "wanted.json"))
             detail = "the process that kept the sandbox is gone: killed, or the machine was restarted"
             status |= {
