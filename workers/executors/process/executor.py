@@ -27,7 +27,6 @@ from workers.executors.process import build, cgroups, logs, shim
 from workers.executors.process.probe import Probe
 from workers.executors.process.state import Folder, execution_of, node_hash, shim_alive
 
-
 _PAUSE_S = 0.02  # between two looks at a file; the end itself is waited for by pidfd
 _FOLLOW_PAUSE_S = 0.1
 _ASK_S = 0.5  # between two questions whether a start was cancelled: each is a query
