@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.db.models import TextField, Value
@@ -53,7 +52,7 @@ def deployment_new(call: Call, request: messages.NewDeploymentRequest) -> messag
         deadline_s=deadline_s,
         name=request.name,
     )
-    return messages.NewDeploymentResponse(Status="OK", EnsembleID=deployment.pk)
+    return messages.NewDeploymentResponse(status="OK", ensemble_id=deployment.pk)
 
 
 def _moment(name: str, text: str) -> datetime:
@@ -105,7 +104,7 @@ def deployment_list(call: Call, request: messages.DeploymentListRequest) -> mess
         if text:
             rows = rows.filter(**{lookup: _moment(name, text)})
     page = rows.values_list("pk", "status")[request.offset : request.offset + request.limit]
-    return messages.DeploymentListResponse(Deployments=dict(page), Total=rows.count())
+    return messages.DeploymentListResponse(deployments=dict(page), total=rows.count())
 
 
 @behavior(
@@ -116,7 +115,7 @@ def deployment_list(call: Call, request: messages.DeploymentListRequest) -> mess
 def deployment_status(call: Call, request: messages.DeploymentRequest) -> messages.DeploymentStatusResponse:
     """Say where a deployment is, and why."""
     deployment = deployment_get(call.invoker, request.id)
-    return messages.DeploymentStatusResponse(Status=deployment.status, Error=deployment.reason)
+    return messages.DeploymentStatusResponse(status=deployment.status, error=deployment.reason)
 
 
 @behavior(
@@ -128,7 +127,7 @@ def deployment_manifest(
     call: Call, request: messages.DeploymentRequest
 ) -> messages.DeploymentManifestResponse:
     """Return the manifest: which allocation runs where, at which address, with which ports."""
-    return messages.DeploymentManifestResponse(Manifest=deployment_get(call.invoker, request.id).manifest)
+    return messages.DeploymentManifestResponse(manifest=deployment_get(call.invoker, request.id).manifest)
 
 
 def _log_text(allocation: Allocation, stream: str, tail: int | None) -> str:
@@ -152,9 +151,9 @@ def deployment_logs(call: Call, request: messages.DeploymentLogsRequest) -> mess
     allocation = allocation_of(deployment, request.allocation_name)
     source = outside.OUTSIDE.logs
     return messages.DeploymentLogsResponse(
-        LogsWrittenTo=source.write(allocation.pk) if source else "",
-        Stdout=_log_text(allocation, "stdout", request.tail),
-        Stderr=_log_text(allocation, "stderr", request.tail),
+        logs_written_to=source.write(allocation.pk) if source else "",
+        stdout=_log_text(allocation, "stdout", request.tail),
+        stderr=_log_text(allocation, "stderr", request.tail),
     )
 
 
@@ -178,20 +177,19 @@ def deployment_info(call: Call, request: messages.DeploymentInfoRequest) -> mess
             for row in allocations
         }
     return messages.DeploymentInfoResponse(
-        ID=deployment.pk,
-        Name=deployment.name,
-        Status=deployment.status,
-        Reason=deployment.reason,
-        Reasons=deployment.reasons,
-        Manifest=deployment.manifest,
-        Allocations=[allocation_view(row) for row in allocations],
-        Events=[_event(row) for row in deployment.events.values("at", "actor", "kind", "text", "data")],
-        Logs=logs,
+        id=deployment.pk,
+        name=deployment.name,
+        status=deployment.status,
+        reason=deployment.reason,
+        reasons=deployment.reasons,
+        manifest=deployment.manifest,
+        allocations=[allocation_view(row) for row in allocations],
+        events=[
+            dict(row) | {"at": row["at"].isoformat()}
+            for row in deployment.events.values("at", "actor", "kind", "text", "data")
+        ],
+        logs=logs,
     )
-
-
-def _event(row: dict[str, Any]) -> dict[str, Any]:
-    return row | {"at": row["at"].isoformat()}
 
 
 @behavior(
@@ -218,7 +216,7 @@ def deployment_shutdown(
             record(deployment, "shutdown", f"shutdown asked for by {call.invoker}", actor=call.invoker.did)
             announce(deployment)
         wake(ADVANCE, deployment.pk, queue="orchestrator")
-    return messages.DeploymentShutdownResponse(OK=True)
+    return messages.DeploymentShutdownResponse(ok=True)
 
 
 @behavior("/dms/node/allocations/list", request=Empty, response=messages.AllocationsListResponse)

@@ -58,7 +58,9 @@ class Onboarding(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(auto_now=True)
     generation = models.BigIntegerField(
-        default=0, editable=False, help_text="Raised by each commit: the ledger's lock on databases without one."
+        default=0,
+        editable=False,
+        help_text="Raised by each commit: the ledger's lock on databases without one.",
     )
 
     def __str__(self) -> str:

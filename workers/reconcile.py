@@ -45,6 +45,7 @@ def compare(node: Node) -> None:
     for name, executor in executors(node.identity.did).items():
         try:
             _remove_orphans(executor, node)
+            _remove_shared(executor, node)
         except ExecutorError as error:
             logger.warning("listing what %s runs: %s", name, error.detail)
 
@@ -59,3 +60,10 @@ def _remove_orphans(executor: Executor, node: Node) -> None:
         if not alive:
             logger.info("removing %s: no row wants it", execution.execution_id)
             executor.remove(execution.execution_id)
+
+
+def _remove_shared(executor: Executor, node: Node) -> None:
+    """Remove networks of deployments that have ended: a clean-up that failed or was lost."""
+    for deployment_id in executor.deployments(node.identity.did):
+        if not Deployment.objects.filter(pk=deployment_id, status__in=states.UNFINISHED).exists():
+            executor.remove_deployment(deployment_id)

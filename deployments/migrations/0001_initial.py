@@ -6,134 +6,334 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('capabilities', '0001_initial'),
-        ('node', '0001_initial'),
+        ("capabilities", "0001_initial"),
+        ("node", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='BidRequest',
+            name="BidRequest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('round', models.PositiveIntegerField(default=1)),
-                ('request', models.JSONField(help_text='EnsembleBidRequest as it goes over the wire.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("round", models.PositiveIntegerField(default=1)),
+                ("request", models.JSONField(help_text="EnsembleBidRequest as it goes over the wire.")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
             ],
         ),
         migrations.CreateModel(
-            name='Bid',
+            name="Bid",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ensemble_node', models.CharField(max_length=255)),
-                ('verdict', models.CharField(choices=[('offered', 'Offered'), ('won', 'Won'), ('lost', 'Lost'), ('refused', 'Refused')], max_length=8)),
-                ('bid', models.JSONField(blank=True, default=dict, help_text='BidV1 as it goes over the wire.')),
-                ('reasons', models.JSONField(blank=True, default=list)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('node', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='bids', to='node.node')),
-                ('request', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='bids', to='deployments.bidrequest')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("ensemble_node", models.CharField(max_length=255)),
+                (
+                    "verdict",
+                    models.CharField(
+                        choices=[
+                            ("offered", "Offered"),
+                            ("won", "Won"),
+                            ("lost", "Lost"),
+                            ("refused", "Refused"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "bid",
+                    models.JSONField(blank=True, default=dict, help_text="BidV1 as it goes over the wire."),
+                ),
+                ("reasons", models.JSONField(blank=True, default=list)),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                (
+                    "node",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="bids", to="node.node"
+                    ),
+                ),
+                (
+                    "request",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="bids",
+                        to="deployments.bidrequest",
+                    ),
+                ),
             ],
         ),
         migrations.CreateModel(
-            name='Deployment',
+            name="Deployment",
             fields=[
-                ('id', models.CharField(help_text='Hex SHA-256 of peer id and a UUID.', max_length=64, primary_key=True, serialize=False)),
-                ('name', models.CharField(help_text='What people see; from metadata.name or the allocations.', max_length=200)),
-                ('source', models.TextField(blank=True, help_text='The YAML as submitted.')),
-                ('ensemble', models.JSONField(help_text='The parsed ensemble (V1).')),
-                ('manifest', models.JSONField(blank=True, default=dict)),
-                ('metadata', models.JSONField(blank=True, default=dict)),
-                ('status', models.CharField(choices=[('Preparing', 'Preparing'), ('Committing', 'Committing'), ('Provisioning', 'Provisioning'), ('Running', 'Running'), ('Updating', 'Updating'), ('ShuttingDown', 'Shutting Down'), ('Completed', 'Completed'), ('Failed', 'Failed')], default='Preparing', max_length=12)),
-                ('reason', models.TextField(blank=True, help_text='Why it failed or is where it is.')),
-                ('reasons', models.JSONField(blank=True, default=list, help_text='Each failed check with its numbers.')),
-                ('only_tasks', models.BooleanField(default=False)),
-                ('stop_wanted', models.BooleanField(default=False, help_text='A shutdown was asked for.')),
-                ('fail_wanted', models.BooleanField(default=False, help_text='It ends as Failed once everything is stopped.')),
-                ('attempt', models.PositiveIntegerField(default=0, help_text='Rounds of bid and commit so far.')),
-                ('deadline_at', models.DateTimeField(help_text='Running must be reached by then.')),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('running_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('completed_at', models.DateTimeField(blank=True, editable=False, null=True)),
-                ('orchestrator', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='orchestrated', to='node.node')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='deployments', to='capabilities.identity')),
+                (
+                    "id",
+                    models.CharField(
+                        help_text="Hex SHA-256 of peer id and a UUID.",
+                        max_length=64,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                (
+                    "name",
+                    models.CharField(
+                        help_text="What people see; from metadata.name or the allocations.", max_length=200
+                    ),
+                ),
+                ("source", models.TextField(blank=True, help_text="The YAML as submitted.")),
+                ("ensemble", models.JSONField(help_text="The parsed ensemble (V1).")),
+                ("manifest", models.JSONField(blank=True, default=dict)),
+                ("metadata", models.JSONField(blank=True, default=dict)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("Preparing", "Preparing"),
+                            ("Committing", "Committing"),
+                            ("Provisioning", "Provisioning"),
+                            ("Running", "Running"),
+                            ("Updating", "Updating"),
+                            ("ShuttingDown", "Shutting Down"),
+                            ("Completed", "Completed"),
+                            ("Failed", "Failed"),
+                        ],
+                        default="Preparing",
+                        max_length=12,
+                    ),
+                ),
+                ("reason", models.TextField(blank=True, help_text="Why it failed or is where it is.")),
+                (
+                    "reasons",
+                    models.JSONField(
+                        blank=True, default=list, help_text="Each failed check with its numbers."
+                    ),
+                ),
+                ("only_tasks", models.BooleanField(default=False)),
+                ("stop_wanted", models.BooleanField(default=False, help_text="A shutdown was asked for.")),
+                (
+                    "fail_wanted",
+                    models.BooleanField(
+                        default=False, help_text="It ends as Failed once everything is stopped."
+                    ),
+                ),
+                (
+                    "attempt",
+                    models.PositiveIntegerField(default=0, help_text="Rounds of bid and commit so far."),
+                ),
+                ("deadline_at", models.DateTimeField(help_text="Running must be reached by then.")),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("running_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                ("completed_at", models.DateTimeField(blank=True, editable=False, null=True)),
+                (
+                    "orchestrator",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="orchestrated",
+                        to="node.node",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="deployments",
+                        to="capabilities.identity",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['-created_at'],
+                "ordering": ["-created_at"],
             },
         ),
         migrations.AddField(
-            model_name='bidrequest',
-            name='deployment',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='bid_requests', to='deployments.deployment'),
+            model_name="bidrequest",
+            name="deployment",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="bid_requests",
+                to="deployments.deployment",
+            ),
         ),
         migrations.CreateModel(
-            name='Allocation',
+            name="Allocation",
             fields=[
-                ('id', models.CharField(help_text='<deployment>_<node>.<allocation>', max_length=255, primary_key=True, serialize=False)),
-                ('ensemble_node', models.CharField(max_length=255)),
-                ('name', models.CharField(max_length=255)),
-                ('type', models.CharField(help_text='task or service', max_length=8)),
-                ('executor', models.CharField(max_length=16)),
-                ('spec', models.JSONField(help_text='The allocation as parsed: execution, resources, volumes, keys, scripts.')),
-                ('level', models.PositiveIntegerField(default=0, help_text='Depth in depends_on; lower levels start first.')),
-                ('dns_name', models.CharField(max_length=255)),
-                ('ports', models.JSONField(blank=True, default=list, help_text='[{public, private, protocol}]')),
-                ('priv_addr', models.CharField(blank=True, max_length=64)),
-                ('status', models.CharField(choices=[('pending', 'Pending'), ('running', 'Running'), ('stopped', 'Stopped'), ('failed', 'Failed'), ('completed', 'Completed'), ('terminated', 'Terminated'), ('standby', 'Standby')], default='pending', max_length=10)),
-                ('reason', models.CharField(blank=True, help_text='Named cause: exit_code, oom_killed, ...', max_length=40)),
-                ('detail', models.TextField(blank=True, help_text='The sentence behind the reason.')),
-                ('progress', models.CharField(blank=True, help_text='image 62 %', max_length=120)),
-                ('exit_code', models.IntegerField(blank=True, null=True)),
-                ('attempt', models.PositiveIntegerField(default=0)),
-                ('start_wanted', models.BooleanField(default=False, help_text="Its level's turn has come.")),
-                ('stop_wanted', models.BooleanField(default=False)),
-                ('execution_id', models.CharField(blank=True, help_text="The executor's name of the attempt.", max_length=80)),
-                ('lease_until', models.DateTimeField(blank=True, editable=False, help_text='A worker is starting or stopping it until then.', null=True)),
-                ('created_at', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('node', models.ForeignKey(help_text='Provider.', on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='node.node')),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='allocations', to='capabilities.identity')),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='allocations', to='deployments.deployment')),
+                (
+                    "id",
+                    models.CharField(
+                        help_text="<deployment>_<node>.<allocation>",
+                        max_length=255,
+                        primary_key=True,
+                        serialize=False,
+                    ),
+                ),
+                ("ensemble_node", models.CharField(max_length=255)),
+                ("name", models.CharField(max_length=255)),
+                ("type", models.CharField(help_text="task or service", max_length=8)),
+                ("executor", models.CharField(max_length=16)),
+                (
+                    "spec",
+                    models.JSONField(
+                        help_text="The allocation as parsed: execution, resources, volumes, keys, scripts."
+                    ),
+                ),
+                (
+                    "level",
+                    models.PositiveIntegerField(
+                        default=0, help_text="Depth in depends_on; lower levels start first."
+                    ),
+                ),
+                ("dns_name", models.CharField(max_length=255)),
+                (
+                    "ports",
+                    models.JSONField(blank=True, default=list, help_text="[{public, private, protocol}]"),
+                ),
+                ("priv_addr", models.CharField(blank=True, max_length=64)),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "Pending"),
+                            ("running", "Running"),
+                            ("stopped", "Stopped"),
+                            ("failed", "Failed"),
+                            ("completed", "Completed"),
+                            ("terminated", "Terminated"),
+                            ("standby", "Standby"),
+                        ],
+                        default="pending",
+                        max_length=10,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(
+                        blank=True, help_text="Named cause: exit_code, oom_killed, ...", max_length=40
+                    ),
+                ),
+                ("detail", models.TextField(blank=True, help_text="The sentence behind the reason.")),
+                ("progress", models.CharField(blank=True, help_text="image 62 %", max_length=120)),
+                ("exit_code", models.IntegerField(blank=True, null=True)),
+                ("attempt", models.PositiveIntegerField(default=0)),
+                ("start_wanted", models.BooleanField(default=False, help_text="Its level's turn has come.")),
+                ("stop_wanted", models.BooleanField(default=False)),
+                (
+                    "execution_id",
+                    models.CharField(
+                        blank=True, help_text="The executor's name of the attempt.", max_length=80
+                    ),
+                ),
+                (
+                    "lease_until",
+                    models.DateTimeField(
+                        blank=True,
+                        editable=False,
+                        help_text="A worker is starting or stopping it until then.",
+                        null=True,
+                    ),
+                ),
+                ("created_at", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "node",
+                    models.ForeignKey(
+                        help_text="Provider.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="allocations",
+                        to="node.node",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="allocations",
+                        to="capabilities.identity",
+                    ),
+                ),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="allocations",
+                        to="deployments.deployment",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['deployment', 'level', 'id'],
+                "ordering": ["deployment", "level", "id"],
             },
         ),
         migrations.CreateModel(
-            name='DeploymentEvent',
+            name="DeploymentEvent",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('at', models.DateTimeField(default=django.utils.timezone.now)),
-                ('actor', models.CharField(blank=True, help_text='DID, empty for the node itself.', max_length=160)),
-                ('kind', models.CharField(help_text='status, bid, commit, allocation, progress, shutdown', max_length=40)),
-                ('text', models.TextField()),
-                ('data', models.JSONField(blank=True, default=dict)),
-                ('allocation', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.CASCADE, related_name='events', to='deployments.allocation')),
-                ('deployment', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='deployments.deployment')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("at", models.DateTimeField(default=django.utils.timezone.now)),
+                (
+                    "actor",
+                    models.CharField(blank=True, help_text="DID, empty for the node itself.", max_length=160),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        help_text="status, bid, commit, allocation, progress, shutdown", max_length=40
+                    ),
+                ),
+                ("text", models.TextField()),
+                ("data", models.JSONField(blank=True, default=dict)),
+                (
+                    "allocation",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="deployments.allocation",
+                    ),
+                ),
+                (
+                    "deployment",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="deployments.deployment",
+                    ),
+                ),
             ],
             options={
-                'ordering': ['at', 'id'],
+                "ordering": ["at", "id"],
             },
         ),
         migrations.AddIndex(
-            model_name='deployment',
-            index=models.Index(fields=['owner', '-created_at'], name='deployment_of_owner'),
+            model_name="deployment",
+            index=models.Index(fields=["owner", "-created_at"], name="deployment_of_owner"),
         ),
         migrations.AddIndex(
-            model_name='deployment',
-            index=models.Index(fields=['status', 'updated_at'], name='deployment_unfinished'),
+            model_name="deployment",
+            index=models.Index(fields=["status", "updated_at"], name="deployment_unfinished"),
         ),
         migrations.AddIndex(
-            model_name='allocation',
-            index=models.Index(fields=['node', 'status'], name='allocation_on_node'),
+            model_name="allocation",
+            index=models.Index(fields=["node", "status"], name="allocation_on_node"),
         ),
         migrations.AddIndex(
-            model_name='deploymentevent',
-            index=models.Index(fields=['deployment', 'at'], name='deployment_timeline'),
+            model_name="deploymentevent",
+            index=models.Index(fields=["deployment", "at"], name="deployment_timeline"),
         ),
     ]

@@ -36,6 +36,7 @@ TRANSIENT_CHECKS = frozenset({"port", "ports", "in_use", "usage"})
 def deployment_advance(deployment_id: str) -> str:
     """Take every step that is possible now and return the status that was reached ("" when there is no such row)."""
     usage: Mapping[str, Any] | None = None
+    status = ""
     for _ in range(STEPS_MAX):
         peek = Deployment.objects.filter(pk=deployment_id).values_list("status", flat=True).first()
         if peek in {states.PREPARING, states.COMMITTING} and usage is None and OUTSIDE.probe is not None:
@@ -49,9 +50,11 @@ def deployment_advance(deployment_id: str) -> str:
             )
             if deployment is None:
                 return ""
-            if not _step(deployment, usage):
-                return deployment.status
-    return deployment.status
+            moved = _step(deployment, usage)
+            status = deployment.status
+        if not moved:
+            break
+    return status
 
 
 def _step(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:

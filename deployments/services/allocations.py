@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -171,7 +172,7 @@ def terminate_pending(deployment: Deployment) -> None:
     deployment.allocations.filter(status=Status.STANDBY).update(status=Status.TERMINATED)
 
 
-def unfinished_on(node_id: object) -> list[str]:
+def unfinished_on(node_id: UUID) -> list[str]:
     """Return the allocations of a node that wait for a worker: to be started or to be stopped."""
     return list(
         Allocation.objects.filter(node_id=node_id)
@@ -183,7 +184,7 @@ def unfinished_on(node_id: object) -> list[str]:
     )
 
 
-def drop_leases(node_id: object) -> None:
+def drop_leases(node_id: UUID) -> None:
     """Forget the claims of a worker that is gone; called when the node's worker starts."""
     Allocation.objects.filter(node_id=node_id).exclude(lease_until=None).update(lease_until=None)
 

@@ -150,6 +150,9 @@ class Executor(Protocol):
     def remove(self, execution_id: str) -> None:
         """Remove it and what belongs to it alone; harmless when it is gone."""
 
+    def deployments(self, node_did: str) -> list[str]:
+        """Return the deployments of the node for which something shared still exists."""
+
     def remove_deployment(self, deployment_id: str) -> None:
         """Remove what the deployment's executions shared (network); harmless when it is gone."""
 

@@ -179,6 +179,10 @@ class ProcessExecutor:
             raise ExecutorError(Cause.START_FAILED, f"control group: {error}", transient=True) from None
         folder.remove()
 
+    def deployments(self, node_did: str) -> list[str]:
+        """Return nothing: sandboxes share nothing."""
+        return []
+
     def remove_deployment(self, deployment_id: str) -> None:
         """Do nothing: sandboxes share nothing."""
 
