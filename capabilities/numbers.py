@@ -32,6 +32,7 @@ class Numbers:
     topic_default_limit: int = 128
     invoke_timeout_s: float = 20.0
     nonce_purge_s: float = 60.0
+    node_row_kept_s: float = 1.0
     ready_check_timeout_s: float = 2.0
     # A clock set back must not make an envelope valid again whose nonce has just been forgotten.
     nonce_kept_after_s: float = 600.0

@@ -19,6 +19,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from django.db import close_old_connections, connections
@@ -30,8 +31,9 @@ from capabilities.did import did_of
 from capabilities.keys import PrivateKey
 from capabilities.models import AuditEntry, Identity
 from capabilities.numbers import NUMBERS
+from capabilities.recent import Recent
 from capabilities.refusal import Refusal
-from capabilities.services import identity_for_peer, is_root
+from capabilities.services import identity_for_peer
 from capabilities.tokens import TokenFault, TokenList
 from node import nonces
 from node.dispatch import LIMITER, find, not_authorized, run
@@ -39,12 +41,23 @@ from node.envelope import Envelope, Payload, compose
 from node.handle import EMPTY, Handle
 from node.limiter import rate_limit_exceeded
 from node.mailbox import Mailbox
+from node.models import Node
 from node.record import record
 from node.registry import Behavior, Call
 from node.replies import REPLY_TO, Replies
 from node.selectors import local_node
 
 NS = 1_000_000_000
+IDENTITIES_KEPT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Whose invocation it is, on which tokens it rests, and whether she is a root of the node."""
+
+    invoker: Identity
+    decision: Decision
+    root: bool
 
 
 class Actor:
@@ -58,6 +71,8 @@ class Actor:
         self.did = did_of(key.public)
         self.mailbox = mailbox
         self.replies = Replies()
+        self._identities: Recent[str, Identity] = Recent(IDENTITIES_KEPT)
+        self._node: tuple[float, Node] | None = None
 
     def compose(
         self, to: Handle, behavior: str, payload: Payload, *, reply: bool = False, topic: str = ""
@@ -145,8 +160,8 @@ class Actor:
                 "such behaviors", sum(LIMITER.active().values()), NUMBERS.public_limit_allow
             )
         payload = envelope.payload()
-        invoker, decision = self._authorize(envelope, entry, payload, remote_addr, now_ns)
-        return self._handle(envelope, entry, payload, invoker, decision, remote_addr, topic)
+        admitted = self._authorize(envelope, entry, payload, remote_addr, now_ns)
+        return self._handle(envelope, entry, payload, admitted, remote_addr, topic)
 
     def _topic(self, envelope: Envelope, entry: Behavior) -> str:
         if not envelope.broadcast:
@@ -164,7 +179,7 @@ class Actor:
 
     def _authorize(
         self, envelope: Envelope, entry: Behavior, payload: Payload, remote_addr: str, now_ns: int
-    ) -> tuple[Identity, Decision]:
+    ) -> Admitted:
         subject = envelope.sender.id_did
         claimed = envelope.sender.did or subject
         context = selectors.site_context()
@@ -194,7 +209,24 @@ class Actor:
                 payload=payload,
             )
             raise refusal
-        return identity_for_peer(claimed), decision
+        root = claimed == context.did or claimed in context.roots
+        return Admitted(self._identity(claimed), decision, root)
+
+    def _identity(self, did: str) -> Identity:
+        # Rows of identities are never deleted and their DIDs never change.
+        identity = self._identities.get(did)
+        if identity is None:
+            identity = identity_for_peer(did)
+            self._identities.put(did, identity)
+        return identity
+
+    def _local_node(self) -> Node:
+        # Measured facts are seconds old by nature; reading them again for each message is half of its cost.
+        now = time.monotonic()
+        kept = self._node
+        if kept is None or now - kept[0] > NUMBERS.node_row_kept_s:
+            kept = self._node = (now, local_node())
+        return kept[1]
 
     def _speaks_for(self, envelope: Envelope, decision: Decision, claimed: str) -> Decision:
         """Return `decision` if its token shows that the sender's id acts for the DID that it names.
@@ -218,8 +250,7 @@ class Actor:
         envelope: Envelope,
         entry: Behavior,
         payload: Payload,
-        invoker: Identity,
-        decision: Decision,
+        admitted: Admitted,
         remote_addr: str,
         topic: str,
     ) -> Payload:
@@ -229,17 +260,17 @@ class Actor:
             # Not before it leaves the mailbox: what a full mailbox refused may be sent again as it is.
             nonces.accept(envelope, now_ns)
             call = Call(
-                invoker=invoker,
-                node=local_node(),
+                invoker=admitted.invoker,
+                node=self._local_node(),
                 now=timezone.now(),
                 source="peer",
                 remote_addr=remote_addr,
                 request_id=uuid.uuid4().hex,
                 expires_at=_moment(envelope.expires_ns),
-                is_root=is_root(invoker),
+                is_root=admitted.root,
             )
             given = {} if payload is None else payload
-            return run(entry, call, given, decision, topic).wire()
+            return run(entry, call, given, admitted.decision, topic).wire()
 
         future = self.mailbox.put(work)
         # The longest limits are hours: nobody holds a connection that long for a handler that is stuck.
