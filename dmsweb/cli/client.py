@@ -73,6 +73,8 @@ class Client:
                     "Authorization": f"Bearer {self.token}",
                     "Accept": "application/json, application/problem+json, text/plain",
                     "User-Agent": "dms-cli",
+                    # A site behind a TLS proxy sends plain HTTP away; this call never leaves the machine.
+                    **({"X-Forwarded-Proto": "https"} if self.local else {}),
                 },
                 timeout=httpx.Timeout(READ_TIMEOUT_S, connect=CONNECT_TIMEOUT_S),
                 trust_env=not self.local,
