@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -56,16 +57,16 @@ def keep_logs(allocation: Allocation) -> None:
     for stream in STREAMS:
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            temporary = folder / f".{stream}.log.new"
+            temporary = folder / f".{stream}.{os.getpid()}.{threading.get_ident()}.new"
             with temporary.open("wb") as file:
-                for chunk in _bounded(_live(allocation, stream), NUMBERS.log_max_bytes):
+                for chunk in bounded(_live(allocation, stream), NUMBERS.log_max_bytes):
                     file.write(chunk)
             temporary.replace(folder / f"{stream}.log")
         except OSError as error:
             logger.warning("keeping the log of %s: %s", allocation.pk, error)
 
 
-def _bounded(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
+def bounded(chunks: Iterator[bytes], limit: int) -> Iterator[bytes]:
     """Yield the newest `limit` bytes of `chunks`, give or take one chunk."""
     held: deque[bytes] = deque()
     size = 0

@@ -23,6 +23,8 @@ from deployments.services.allocations import (
     allocation_ended,
     allocation_started,
     claim,
+    claim_end,
+    let_go,
     renew,
 )
 from node.resources import Resources
@@ -141,6 +143,10 @@ def allocation_start(allocation_id: str) -> None:
 def _failed_to_start(allocation: Allocation, error: ExecutorError) -> None:
     allocation.refresh_from_db(fields=["stop_wanted"])
     logger.info("allocation %s did not start: %s: %s", allocation.pk, error.cause, error.detail)
+    if error.cause == Cause.ENGINE_UNREACHABLE and error.transient and not allocation.stop_wanted:
+        # The engine may come back before the deadline does: the sweep tries again.
+        let_go(allocation, progress=f"waiting: {error.detail}")
+        return
     cause = Cause.STOPPED if allocation.stop_wanted else error.cause
     _finish(allocation, Ending(cause, error.detail))
 
@@ -161,7 +167,7 @@ def _stop_claimed(allocation: Allocation) -> None:
     except ExecutorError as error:
         if error.transient:
             logger.warning("stopping %s: %s; the sweep tries again", allocation.pk, error.detail)
-            Allocation.objects.filter(pk=allocation.pk).update(lease_until=None)
+            let_go(allocation)
             return
         execution = Execution(allocation.execution_id, allocation.pk, allocation.deployment_id, State.GONE)
     _finish(allocation, Ending(Cause.STOPPED, execution.detail, execution.exit_code))
@@ -182,10 +188,14 @@ def collect(execution_id: str) -> None:
         logger.warning("looking at %s: %s", execution_id, error.detail)
         return
     if execution.state == State.EXITED:
-        cause = execution.cause or Cause.EXIT_CODE
-        _finish(allocation, Ending(cause, execution.detail, execution.exit_code))
+        ending = Ending(execution.cause or Cause.EXIT_CODE, execution.detail, execution.exit_code)
     elif execution.state == State.GONE:
-        _finish(allocation, Ending(Cause.GONE, "its execution is gone; somebody else removed it"))
+        ending = Ending(Cause.GONE, "its execution is gone; somebody else removed it")
+    else:
+        return
+    # An event, a sweep and the start itself may all see the same end: one of them keeps the log.
+    if claim_end(allocation, now=timezone.now(), lease_s=NUMBERS.step_lease_s):
+        _finish(allocation, ending)
 
 
 def _finish(allocation: Allocation, ending: Ending) -> None:

@@ -71,6 +71,23 @@ def claim(allocation_id: str, *, now: datetime, lease_s: float) -> Allocation | 
     return Allocation.objects.select_related("deployment", "owner", "node__identity").get(pk=allocation_id)
 
 
+def claim_end(allocation: Allocation, *, now: datetime, lease_s: float) -> bool:
+    """Take the noting of an end; False when somebody else is at it or has done it."""
+    taken = (
+        Allocation.objects.filter(pk=allocation.pk, attempt=allocation.attempt)
+        .exclude(status__in=states.ALLOCATION_TERMINAL)
+        .filter(Q(lease_until=None) | Q(lease_until__lt=now))
+        .update(lease_until=now + timedelta(seconds=lease_s))
+    )
+    return bool(taken)
+
+
+def let_go(allocation: Allocation, *, progress: str = "") -> None:
+    """Give the claim back, so that the next sweep takes the work up."""
+    Allocation.objects.filter(pk=allocation.pk).update(lease_until=None, progress=progress[:120])
+    announce(allocation.deployment, [allocation.node_id])
+
+
 def renew(allocation: Allocation, *, lease_s: float, progress: str = "") -> bool:
     """Keep the claim, note the progress, and say whether the allocation is still wanted."""
     now = timezone.now()
