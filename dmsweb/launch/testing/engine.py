@@ -50,6 +50,7 @@ def _start(program: str, folder: Path) -> subprocess.Popen[bytes] | None:
             stdout=log,
             stderr=log,
             start_new_session=True,
+            env={**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"},  # iptables is there
         )
     until = time.monotonic() + START_TIMEOUT_S
     while time.monotonic() < until and process.poll() is None:

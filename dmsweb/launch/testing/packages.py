@@ -75,7 +75,8 @@ def _services_stay_off() -> Iterator[None]:
     try:
         yield
     finally:
-        POLICY in made and POLICY.unlink()  # type: ignore[func-returns-value]
+        if POLICY in made:
+            POLICY.unlink()
         for name in SERVICES:
             if name not in before and _enabled(name):
                 subprocess.run(["systemctl", "disable", name], capture_output=True, check=False)
