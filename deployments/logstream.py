@@ -7,6 +7,7 @@ import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
+from django.db import connections
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 
 from capabilities.models import Identity
@@ -48,7 +49,7 @@ def answer(allocation: Allocation, identity: Identity, query: Mapping[str, str])
             status=429,
             hint="read it without follow, or try again later",
         )
-    response = StreamingHttpResponse(_pumped(chunks, stopped), content_type=CONTENT_TYPE)
+    response = StreamingHttpResponse(Followed(chunks, stopped), content_type=CONTENT_TYPE)
     response.headers["Cache-Control"] = "no-store"
     response.headers["X-Accel-Buffering"] = "no"
     return response
@@ -72,21 +73,43 @@ def parse(query: Mapping[str, str]) -> tuple[str, int | None, bool]:
     return stream, tail, word in TRUE
 
 
-async def _pumped(chunks: Iterator[bytes], stopped: threading.Event) -> AsyncIterator[bytes]:
-    """Yield `chunks`, read in a thread of their own; when the reader leaves, `stopped` ends the reading."""
-    thread = ThreadPoolExecutor(1, thread_name_prefix="log")
-    loop = asyncio.get_running_loop()
-    try:
-        while True:
-            chunk = await loop.run_in_executor(thread, _next, chunks)
-            if chunk is None:
-                return
-            yield chunk
-    finally:
-        stopped.set()
-        thread.shutdown(wait=False)
+class Followed:
+    """The chunks of a followed log, read in a thread of their own.
+
+    Django closes the response, and with it this, when the reader has left; then `stopped` ends the reading.
+    """
+
+    def __init__(self, chunks: Iterator[bytes], stopped: threading.Event) -> None:
+        self._chunks = chunks
+        self._stopped = stopped
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Return the next chunk as soon as there is one."""
+        if self._stopped.is_set():
+            raise StopAsyncIteration
+        loop = asyncio.get_running_loop()
+        chunk = await loop.run_in_executor(self._thread, next, self._chunks, None)
+        if chunk is None:
+            self.close()
+            raise StopAsyncIteration
+        return chunk
+
+    def close(self) -> None:
+        """End the reading and give the place free; a second time does nothing."""
+        if self._stopped.is_set():
+            return
+        self._stopped.set()
+        # In the same thread, hence after a read that is still going on has seen that it is stopped.
+        self._thread.submit(self._end)
+        self._thread.shutdown(wait=False)
         _places.release()
 
-
-def _next(chunks: Iterator[bytes]) -> bytes | None:
-    return next(chunks, None)
+    def _end(self) -> None:
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
+        connections.close_all()

@@ -14,7 +14,9 @@ from dmsweb.api.problems import not_found_view
 from dmsweb.api.schema import DocsView
 from node.api import NodeViewSet, PortViewSet, ReservationViewSet
 
+# With and without the last slash: a reader of logs should not have to follow a redirection.
 router = SimpleRouter()
+router.trailing_slash = "/?"
 router.register("deployments", DeploymentViewSet)
 router.register("allocations", AllocationViewSet)
 router.register("events", EventViewSet)

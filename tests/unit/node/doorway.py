@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import Field
 
@@ -155,8 +156,9 @@ class Sender:
         return draft.sign(self.key)
 
 
-def content(reply: Envelope | None) -> dict:
+def content(reply: Envelope | None) -> dict[str, Any]:
     """Return the JSON document in a reply."""
     assert reply is not None
     assert reply.verify()
-    return json.loads(reply.message or b"{}")
+    document: dict[str, Any] = json.loads(reply.message or b"{}")
+    return document

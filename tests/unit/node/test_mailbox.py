@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -14,7 +15,7 @@ WAIT_S = 10
 
 def test_what_is_put_is_handled_and_answered():
     box = Mailbox(200, 4)
-    futures = [box.put(lambda n=n: n * n) for n in range(100)]
+    futures = [box.put(partial(pow, n, 2)) for n in range(100)]
     assert [future.result(WAIT_S) for future in futures] == [n * n for n in range(100)]
     box.stop()
 
