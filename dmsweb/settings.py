@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from dmsweb.env import env_bool, env_int, env_list, env_text
 from dmsweb.home import Home
+from dmsweb.launch.environment import place
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 DMS_HOME = Home.from_environment()
@@ -169,8 +170,10 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
-STATIC_ROOT = BASE_DIR / "staticfiles"
+# Where the checkout cannot be written, what the launcher builds is in the home.
+BUILT = place(BASE_DIR)
+STATICFILES_DIRS = [BASE_DIR / "static", *([BUILT / "static"] if BUILT != BASE_DIR else [])]
+STATIC_ROOT = BUILT / "staticfiles"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -11,6 +11,7 @@ import httpx
 
 from capabilities.refusal import Refusal
 from dmsweb.home import Home
+from dmsweb.launch.table import running_pid
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
@@ -50,6 +51,9 @@ class Client:
         try:
             site = json.loads(home.path("run", "site.json").read_text())
             found = str(site["url"]).rstrip("/")
+            if running_pid(home) is None:
+                # What a killed supervisor left: somebody else may have the port now, and must not get the token.
+                raise ValueError("stale")
         except (OSError, ValueError, KeyError, TypeError):
             raise site_down(home) from None
         if not token:

@@ -1,6 +1,8 @@
 """The command line's frame: lazy verbs, options before and after the verb, exit codes, one JSON document."""
 
+import fcntl
 import json
+import socket
 import subprocess
 import sys
 import threading
@@ -78,7 +80,9 @@ def site(tmp_path, monkeypatch):
     (tmp_path / "run" / "site.json").write_text(json.dumps({"url": url}))
     (tmp_path / "secrets" / "cli-token").write_text("secret\n")
     monkeypatch.setenv("DMS_HOME", str(tmp_path))
-    yield url
+    with (tmp_path / "run" / "supervisor.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # as the supervisor of a running site does
+        yield url
     server.shutdown()
     server.server_close()
     thread.join()
@@ -163,8 +167,14 @@ def test_stale_site_file_is_site_down_too(capsys, tmp_path):
     (tmp_path / "run").mkdir()
     (tmp_path / "secrets").mkdir()
     (tmp_path / "secrets" / "cli-token").write_text("t")
-    (tmp_path / "run" / "site.json").write_text('{"url": "http://127.0.0.1:9"}')
-    assert run(["behaviors", "--home", str(tmp_path), "--json"]) == 1
+    # Somebody else listens where the killed site did: the token must not go there.
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        other.setblocking(False)
+        url = f"http://127.0.0.1:{other.getsockname()[1]}"
+        (tmp_path / "run" / "site.json").write_text(json.dumps({"url": url}))
+        assert run(["behaviors", "--home", str(tmp_path), "--json"]) == 1
+        with pytest.raises(BlockingIOError):
+            other.accept()
     assert json.loads(capsys.readouterr().out)["type"] == "urn:dms:problem:site_down"
 
 
