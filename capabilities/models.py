@@ -78,9 +78,7 @@ class Token(models.Model):
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
-        constraints = [
-            models.UniqueConstraint(fields=["issuer", "subject", "nonce"], name="token_key_once")
-        ]
+        constraints = [models.UniqueConstraint(fields=["issuer", "subject", "nonce"], name="token_key_once")]
 
     def __str__(self) -> str:
         return f"{self.action} {', '.join(self.capabilities)} for {self.subject}"

@@ -1,9 +1,9 @@
 """DMS_HOME: where everything of one site lives. Standard library only: the launcher and the supervisor use it too.
 
-    secrets/  Django secret, passphrase, site key, the local command line's token (files 0600)
-    key/ cap/ keystore files and saved contexts, in the reference's formats
-    db/       SQLite databases        run/  pid files, sockets, process table
-    log/      one file a process      work/ volumes, logs and sandboxes of allocations
+secrets/  Django secret, passphrase, site key, the local command line's token (files 0600)
+key/ cap/ keystore files and saved contexts, in the reference's formats
+db/       SQLite databases        run/  pid files, sockets, process table
+log/      one file a process      work/ volumes, logs and sandboxes of allocations
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Home:
         folder = Path(tempfile.gettempdir()) / f"dms-{os.getuid()}-{digest}"
         folder.mkdir(mode=0o700, exist_ok=True)
         if folder.stat().st_uid != os.getuid():
-            raise PermissionError(f"{folder} belongs to somebody else; remove it or choose a shorter DMS_HOME")
+            raise PermissionError(
+                f"{folder} belongs to somebody else; remove it or choose a shorter DMS_HOME"
+            )
         return folder / name
 
     def secret(self, name: str, size: int = 48) -> str:

@@ -122,7 +122,9 @@ def _databases() -> dict[str, dict[str, Any]]:
         }
     parts = urlsplit(url)
     if parts.scheme not in {"postgresql", "postgres"}:
-        raise ValueError(f"DATABASE_URL: {parts.scheme!r} is not supported; give postgresql://user:pw@host/name")
+        raise ValueError(
+            f"DATABASE_URL: {parts.scheme!r} is not supported; give postgresql://user:pw@host/name"
+        )
     return {
         "default": {
             "ENGINE": "django.db.backends.postgresql",
