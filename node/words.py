@@ -62,3 +62,8 @@ def short(text: str) -> str:
     head = "did:key:" if text.startswith("did:key:") else ""
     rest = text[len(head) :]
     return text if len(rest) <= 12 else f"{head}{rest[:4]}…{rest[-4:]}"
+
+
+def count(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 node`, `3 nodes`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

@@ -27,6 +27,7 @@ from node.models import Node
 from node.outside import OUTSIDE
 from node.services.ledger import release
 from node.wake import wake
+from node.words import count
 
 STEPS_MAX = 32
 CLEAN_UP = "workers.tasks.execute.clean_up"
@@ -88,7 +89,7 @@ def _prepare(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
     if placement.complete:
         names = Node.objects.in_bulk(set(placement.providers.values()), field_name="id")
         where = ", ".join(sorted(node.name for node in names.values()))
-        record(deployment, "bid", f"bids for all {len(ensemble.nodes)} nodes, from {where}")
+        record(deployment, "bid", f"{where} bids for {count(len(ensemble.nodes), 'node')}")
         move(deployment, states.COMMITTING, f"committing on {where}")
         return True
     reasons = [
@@ -125,7 +126,7 @@ def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
         else:
             _give_up(deployment, f"commit refused: {refusal.detail}", reasons)
         return True
-    record(deployment, "commit", f"committed {len(ensemble.allocations)} allocations")
+    record(deployment, "commit", f"committed {count(len(ensemble.allocations), 'allocation')}")
     manifest_refresh(deployment)
     move(deployment, states.PROVISIONING, "provisioning")
     return True
@@ -145,7 +146,7 @@ def _provision(deployment: Deployment) -> bool:
             return False
         if any(item.status == Allocation.Status.PENDING for item in members):
             return False
-    move(deployment, states.RUNNING, f"all {len(allocations)} allocations started", reason="")
+    move(deployment, states.RUNNING, f"{count(len(allocations), 'allocation')} started", reason="")
     return True
 
 
