@@ -16,7 +16,7 @@ from typing import Any
 import click
 
 from capabilities.refusal import Refusal
-from dmsweb.cli.output import Output, table
+from dmsweb.cli.output import EXIT_FAILED, Output, table
 from dmsweb.cli.session import Session, verb, verbs
 
 actor = verbs("actor", help="Invoke behaviors and send messages.")
@@ -63,6 +63,7 @@ def cmd(session: Session, path: str, arguments: tuple[str, ...]) -> None:
 @click.option("--broadcast", "-b", "topic", default="", help="Topic; excludes --dest and --invoke.")
 @click.option("--invoke", "-i", "invoke_", is_flag=True, help="Ask for a reply.")
 @click.option("--expiry", "-e", "expiry_s", type=click.FloatRange(0, 600), default=30.0, show_default=True)
+@click.option("--cap", "tokens", default="", help="File of tokens granted to the key (`cap grant`).")
 def msg(
     session: Session,
     behavior: str,
@@ -72,9 +73,10 @@ def msg(
     topic: str,
     invoke_: bool,
     expiry_s: float,
+    tokens: str,
 ) -> None:
     """Print a signed envelope for `send`, `invoke` or `broadcast`."""
-    from dmsweb.cli.signing import signed_envelope
+    from dmsweb.cli.signing import held_tokens, signed_envelope
 
     if topic and (dest or invoke_):
         raise click.UsageError("--broadcast excludes --dest and --invoke")
@@ -87,37 +89,65 @@ def msg(
         topic=topic,
         reply=invoke_,
         expiry_s=expiry_s,
+        held=held_tokens(tokens) if tokens else (),
     )
     session.output.json(document)
 
 
-def _post(session: Session, verb_: str, file: str) -> None:
+MESSAGE = click.option("--message", "-m", "message", is_flag=True, help="Print what the reply says, no more.")
+
+
+def _post(session: Session, verb_: str, file: str) -> tuple[Any, dict[str, Any]]:
+    """Post the envelope in `file`; return what was answered, and the envelope."""
     text = sys.stdin.read() if file == "-" else _read(file)
     # The bytes go as they are: writing them anew could change what is signed.
-    _object(text, "the envelope")
-    answer = session.client.send_bytes(f"/actor/{verb_}", text.encode())
-    session.show(answer, lambda out: out.json(answer))
+    asked = _object(text, "the envelope")
+    return session.client.send_bytes(f"/actor/{verb_}", text.encode()), asked
 
 
 @verb("send", help="Hand a signed envelope (file, or -) to the site.", group=actor)
 @click.argument("envelope")
 def send(session: Session, envelope: str) -> None:
     """Post the envelope; the answer says only that it was delivered."""
-    _post(session, "send", envelope)
+    answer, _ = _post(session, "send", envelope)
+    session.show(answer, lambda out: out.json(answer))
 
 
-@verb("invoke", help="Hand over a signed envelope and print the reply.", group=actor)
+@verb(
+    "invoke",
+    help="Hand over a signed envelope and print the reply; exit code 1 when it refuses.",
+    group=actor,
+)
 @click.argument("envelope")
-def invoke(session: Session, envelope: str) -> None:
-    """Post the envelope and wait for the signed reply."""
-    _post(session, "invoke", envelope)
+@MESSAGE
+def invoke(session: Session, envelope: str, message: bool) -> None:
+    """Post the envelope, wait for the signed reply and check who signed it."""
+    from dmsweb.cli.signing import said
+
+    reply, asked = _post(session, "invoke", envelope)
+    answer = said(reply, asked)
+    session.output.json(answer if message else reply)
+    if _refused(answer):
+        session.output.problem(answer)
+        session.exit(EXIT_FAILED)
 
 
 @verb("broadcast", help="Hand over a broadcast envelope and print the replies.", group=actor)
 @click.argument("envelope")
-def broadcast(session: Session, envelope: str) -> None:
-    """Post the envelope and gather the replies."""
-    _post(session, "broadcast", envelope)
+@MESSAGE
+def broadcast(session: Session, envelope: str, message: bool) -> None:
+    """Post the envelope, gather the replies and check who signed them."""
+    from dmsweb.cli.signing import said
+
+    replies, asked = _post(session, "broadcast", envelope)
+    answers = [said(reply, asked) for reply in replies]
+    session.output.json(answers if message else replies)
+    for answer in filter(_refused, answers):
+        session.output.problem(answer)
+
+
+def _refused(answer: Any) -> bool:
+    return isinstance(answer, dict) and str(answer.get("type", "")).startswith("urn:dms:problem:")
 
 
 def request_of(schema: Mapping[str, Any], arguments: Sequence[str]) -> dict[str, Any]:

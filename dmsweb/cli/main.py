@@ -35,6 +35,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "behaviors": ("dmsweb.cli.actor:behaviors", "Every behavior with the schemas of its messages."),
     "actor": ("dmsweb.cli.actor:actor", "Invoke behaviors and send messages."),
     "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),
+    "cap": ("dmsweb.cli.cap:cap", "What others may do here: grant, list, revoke."),
     "user": ("dmsweb.cli.user:user", "People who may log in, and their tokens."),
 }
 

@@ -5,13 +5,19 @@ from __future__ import annotations
 import json
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from capabilities import keystore
+from capabilities.context import CapabilityContext
+from capabilities.keys import PrivateKey
+from capabilities.refusal import Refusal
+from capabilities.tokens import Token, TokenList
 from dmsweb.cli.key import key_path, passphrase_of
 from dmsweb.cli.session import Session
-from node.envelope import compose
+from node.envelope import Envelope, compose
 from node.handle import Handle
 
 
@@ -25,8 +31,12 @@ def signed_envelope(
     topic: str,
     reply: bool,
     expiry_s: float,
+    held: Sequence[Token] = (),
 ) -> dict[str, Any]:
     """Return the document of an envelope from a user's actor, signed with the key `name`. Raises Refusal.
+
+    It brings along what its receiver asks for: an invocation that rests on `held`, the tokens delegated to that
+    key, and on the key itself, which is enough where its DID is a root.
 
     It goes to `dest` (a handle in JSON or text, a DID or a peer id), to the site's own node when that is
     empty, and to nobody in particular when there is a `topic`.
@@ -34,7 +44,7 @@ def signed_envelope(
     signer = keystore.unseal(keystore.read(key_path(session, name)), passphrase_of(session))
     own = Handle.parse(session.get("/actor/handle"))
     nonce = secrets.randbits(63)
-    envelope = compose(
+    draft = compose(
         to=Handle() if topic else (destination(dest) if dest else own),
         behavior=behavior,
         sender=replace(Handle.of_key(signer.public, f"user-{nonce}"), host=own.host),
@@ -45,7 +55,57 @@ def signed_envelope(
         reply_to=_reply_path(nonce, reply, topic),
         topic=topic,
     )
-    return envelope.sign(signer).document()
+    tokens = _tokens(signer, draft, held)
+    return replace(draft, capabilities=tokens).sign(signer).document()
+
+
+def _tokens(signer: PrivateKey, draft: Envelope, held: Sequence[Token]) -> bytes:
+    own = draft.sender.id_did
+    context = CapabilityContext(did=own, provide=held)
+    if draft.broadcast:
+        return context.provide_broadcast(
+            signer, own_id=own, topic=draft.topic, expires_ns=draft.expires_ns, capabilities=[draft.behavior]
+        )
+    return context.provide(
+        signer,
+        target_did=draft.to.did,
+        own_id=own,
+        target_id=draft.to.id_did,
+        expires_ns=draft.expires_ns,
+        invoke=[draft.behavior],
+        delegate=[draft.reply_to] if draft.reply_to else [],
+    )
+
+
+def held_tokens(file: str) -> tuple[Token, ...]:
+    """Return the tokens in `file`, a token list or one token, as `cap grant` prints them. Raises Refusal."""
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise Refusal(
+            "unreadable_file", f"{file}: {error.strerror}", hint="give the path of a token list"
+        ) from None
+    return TokenList.parse(data).tokens
+
+
+def said(reply: object, asked: object) -> Any:
+    """Return the message of a reply, once it is certain who says it. Raises Refusal when it is not.
+
+    Where the question went to one node, the answer must be signed by that node and be meant for the asker.
+    """
+    answer = Envelope.from_document(reply)
+    question = Envelope.from_document(asked)
+    answer.verify()
+    if answer.to != question.sender or (
+        not question.broadcast and answer.sender.public_key != question.to.public_key
+    ):
+        raise Refusal(
+            "foreign_reply",
+            f"the reply is from {answer.sender} to {answer.to}, the question went to {question.to}",
+            status=502,
+            hint="somebody between here and the node answers in its place",
+        )
+    return answer.payload()
 
 
 def destination(text: str) -> Handle:

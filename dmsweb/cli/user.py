@@ -24,7 +24,7 @@ user = verbs("user", help="People who may log in, and their tokens.")
 @click.option("--password", is_flag=True, help="Ask for a password; without one a login link lets her in.")
 def add(session: Session, name: str, admin: bool, password: bool) -> None:
     """Make the account with its DID and print a one-time login link."""
-    services = _services(session)
+    services = accounts(session)
     person = services.user_create(name, _password() if password else None, admin)
     link = _link(session, services.login_link_create(person))
     answer = {"name": name, "did": person.identity.did, "admin": admin, "login_url": link}
@@ -34,7 +34,7 @@ def add(session: Session, name: str, admin: bool, password: bool) -> None:
 @verb("list", help="The accounts there are.", group=user)
 def listing(session: Session) -> None:
     """List the accounts."""
-    items = _services(session).users()
+    items = accounts(session).users()
     rows = [[item["name"], "admin" if item["admin"] else "", item["did"]] for item in items]
     session.show(
         {"items": items, "total": len(items)}, lambda out: out.table(table(["name", "role", "did"], rows))
@@ -45,7 +45,7 @@ def listing(session: Session) -> None:
 @click.argument("name", default=ADMIN)
 def login_link(session: Session, name: str) -> None:
     """Print a one-time login link."""
-    services = _services(session)
+    services = accounts(session)
     link = _link(session, services.login_link_create(services.user_get(name)))
     session.show({"name": name, "login_url": link}, lambda out: out.line(link))
 
@@ -55,7 +55,7 @@ def login_link(session: Session, name: str) -> None:
 @click.option("--label", default="command line", help="What it is for.")
 def token(session: Session, name: str, label: str) -> None:
     """Make an API token."""
-    services = _services(session)
+    services = accounts(session)
     text = services.token_create(services.user_get(name), label)
     session.show({"token": text}, lambda out: out.line(text))
 
@@ -64,12 +64,12 @@ def token(session: Session, name: str, label: str) -> None:
 @click.argument("name")
 def password(session: Session, name: str) -> None:
     """Ask for the password, or read it from standard input, and set it; her sessions end."""
-    services = _services(session)
+    services = accounts(session)
     services.password_set(services.user_get(name), _password())
     session.show({"name": name, "changed": True}, lambda out: out.line(f"{name} has another password"))
 
 
-def _services(session: Session) -> ModuleType:
+def accounts(session: Session) -> ModuleType:
     """Return the accounts' services, with Django on the session's home and its tables in place."""
     os.environ["DMS_HOME"] = str(session.home.root)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dmsweb.settings")

@@ -59,9 +59,9 @@ class Site:
             )
         return done
 
-    def json(self, *args: str, check: bool = True, timeout_s: float = 120) -> Any:
+    def json(self, *args: str, check: bool = True, timeout_s: float = 120, stdin: str | None = None) -> Any:
         """Run `./dms ARGS --json` and return the document it printed."""
-        return json.loads(self.cli(*args, "--json", check=check, timeout_s=timeout_s).stdout)
+        return json.loads(self.cli(*args, "--json", check=check, timeout_s=timeout_s, stdin=stdin).stdout)
 
     def up(self, *args: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Start the site and wait until it is ready."""
