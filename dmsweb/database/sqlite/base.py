@@ -149,9 +149,9 @@ def _file(database: Any) -> str:
 
 
 def _is_wal(path: str) -> bool:
-    """Say whether the file is a database in WAL mode already (byte 18 of its header is 2)."""
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(20)[18:20] == b"\x02\x02"
-    except OSError:
-        return False
+    """Say whether somebody has the file open in WAL mode already.
+
+    The database file itself is never opened here: closing it again would drop every lock this process holds on
+    it (POSIX locks belong to the process), and another process would then take away the log that is in use.
+    """
+    return Path(f"{path}-wal").exists()
