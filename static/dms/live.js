@@ -59,7 +59,8 @@ function morph(url, fresh) {
     window.Idiomorph.morph(element, next, {
       morphStyle: "outerHTML",
       ignoreActiveValue: true,
-      callbacks: { beforeAttributeUpdated: (name, node) => !(name === "open" && node.tagName === "DETAILS") },
+      // What the person has opened stays open.
+      callbacks: { beforeAttributeUpdated: (name, node) => !(name === "open" && /^(DETAILS|DIALOG)$/.test(node.tagName)) },
     });
   }
   document.dispatchEvent(new CustomEvent("dms:morphed"));

@@ -94,6 +94,7 @@ async def test_a_change_is_passed_on_to_who_subscribed(people, clients):
 async def test_nonsense_is_answered_not_fatal(clients):
     communicator = socket(clients["bob"])
     assert await communicator.connect()
+    nonsense: object
     for nonsense in ({}, {"subscribe": "all"}, [], {"subscribe": ["g"] * 10_000}):
         await communicator.send(nonsense)
         assert "error" in await communicator.receive()
@@ -191,3 +192,7 @@ async def test_followers_are_bounded(people, clients, monkeypatch):
     assert await second.connect()
     assert "try again later" in (await second.receive())["problem"]
     await first.disconnect()
+
+
+async def test_any_other_address_is_refused(clients):
+    assert await refused(socket(clients["bob"], "/ws/nothing/"))
