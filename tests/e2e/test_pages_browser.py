@@ -112,7 +112,8 @@ def test_deploy_watch_follow_and_shut_down(site: Site, window: Visitor) -> None:
     expect(page.get_by_role("dialog")).to_contain_text("Stops 1 allocation on 1 machine")
     page.get_by_role("button", name="Shut it down").click()
     expect(head).to_contain_text("Completed", timeout=2 * TIMEOUT_MS)
-    expect(other.locator("#running tr", has_text="counter")).to_contain_text("Completed")
+    key = page.url.rstrip("/").rpartition("/")[2]
+    expect(other.locator(f"#row-{key}")).to_contain_text("Completed")
     assert other.evaluate("window.stayed") is True
 
 
