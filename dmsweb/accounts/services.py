@@ -102,6 +102,20 @@ def users() -> list[dict[str, Any]]:
     ]
 
 
+def user_switch(user: User, active: bool) -> None:
+    """Shut the account out, by every way in and at once, or let it in again; Refusal for the last administrator."""
+    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
+    if not active and user.is_superuser and not others.exists():
+        raise Refusal(
+            "last_administrator",
+            f"{user} is the only administrator left",
+            status=409,
+            hint="`./dms user add NAME --admin` makes another one",
+        )
+    user.is_active = active
+    user.save(update_fields=["is_active"])
+
+
 def password_set(user: User, password: str) -> None:
     """Give `user` another password, which ends all sessions; Refusal when the password is too weak."""
     password_check(password, user)

@@ -35,9 +35,12 @@ def add(session: Session, name: str, admin: bool, password: bool) -> None:
 def listing(session: Session) -> None:
     """List the accounts."""
     items = accounts(session).users()
-    rows = [[item["name"], "admin" if item["admin"] else "", item["did"]] for item in items]
+    rows = [
+        [item["name"], "admin" if item["admin"] else "", "" if item["active"] else "disabled", item["did"]]
+        for item in items
+    ]
     session.show(
-        {"items": items, "total": len(items)}, lambda out: out.table(table(["name", "role", "did"], rows))
+        {"items": items, "total": len(items)}, lambda out: out.table(table(["name", "role", "", "did"], rows))
     )
 
 
@@ -58,6 +61,24 @@ def token(session: Session, name: str, label: str) -> None:
     services = accounts(session)
     text = services.token_create(services.user_get(name), label)
     session.show({"token": text}, lambda out: out.line(text))
+
+
+@verb("disable", help="Shut an account out at once; what it owns stays.", group=user)
+@click.argument("name")
+def disable(session: Session, name: str) -> None:
+    """Switch the account off."""
+    services = accounts(session)
+    services.user_switch(services.user_get(name), active=False)
+    session.show({"name": name, "active": False}, lambda out: out.line(f"{name} is shut out"))
+
+
+@verb("enable", help="Let a disabled account in again.", group=user)
+@click.argument("name")
+def enable(session: Session, name: str) -> None:
+    """Switch the account on."""
+    services = accounts(session)
+    services.user_switch(services.user_get(name), active=True)
+    session.show({"name": name, "active": True}, lambda out: out.line(f"{name} may log in"))
 
 
 @verb("password", help="Give an account another password.", group=user)
