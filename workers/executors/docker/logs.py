@@ -6,6 +6,7 @@ The engine's json-file driver keeps text: a byte that is not UTF-8 comes back as
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 
 from docker.errors import NotFound
 
@@ -72,13 +73,57 @@ def _frames(
         "follow": str(int(follow)),
         "tail": "all" if tail is None else str(max(tail, 0)),
     }
+    if follow:
+        yield from _followed(engine, container, params, stopped)
+    else:
+        yield from _opened(engine, container, params, stopped)
+
+
+def _followed(
+    engine: Engine, container: str, params: dict[str, str], stopped: Callable[[], bool]
+) -> Iterator[tuple[int, bytes]]:
+    """Follow, then read what the engine left out.
+
+    An engine that is busy ends a follow with the container, before it has sent everything that was written. So
+    each entry is asked for with its time; after the end, the entries since the last one seen are read again.
+    """
+    last, seen = b"", 0
+    for number, entry in _opened(engine, container, params | {"timestamps": "1"}, stopped):
+        stamp, _, payload = entry.partition(b" ")
+        last, seen = stamp, (seen + 1 if stamp == last else 1)
+        yield number, payload
+    if stopped():
+        return
+    rest = params | {"follow": "0", "timestamps": "1"}
+    if last:
+        rest |= {"tail": "all", "since": _unix_time(last)}
+    for number, entry in _opened(engine, container, rest, stopped):
+        stamp, _, payload = entry.partition(b" ")
+        if stamp < last:
+            continue
+        if stamp == last and seen:
+            seen -= 1
+            continue
+        yield number, payload
+
+
+def _unix_time(stamp: bytes) -> str:
+    """Return the engine's RFC 3339 time (nanoseconds, UTC) as seconds and nanoseconds since the epoch."""
+    whole, _, fraction = stamp.decode().rstrip("Z").partition(".")
+    moment = datetime.fromisoformat(whole).replace(tzinfo=UTC)
+    return f"{int(moment.timestamp())}.{fraction or 0}"
+
+
+def _opened(
+    engine: Engine, container: str, params: dict[str, str], stopped: Callable[[], bool]
+) -> Iterator[tuple[int, bytes]]:
     with engine.errors("reading the log"):
         try:
             response = engine.open(
                 "GET",
                 f"/containers/{container}/logs",
                 params=params,
-                read_timeout_s=None if follow else NUMBERS.docker_timeout_s,
+                read_timeout_s=None if params["follow"] == "1" else NUMBERS.docker_timeout_s,
             )
         except NotFound as error:
             raise ExecutorError(Cause.GONE, "the container is gone, and its log with it") from error
