@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Error, Page, expect, sync_playwright
 
 from tests.support.require import require
 from tests.support.site import Site
@@ -38,15 +38,27 @@ class Visitor:
     context: BrowserContext
     page: Page
     complaints: list[str] = field(default_factory=list)
+    disturbed: bool = False
 
     def heard(self, message: ConsoleMessage) -> None:
         """Keep what the console complains about."""
-        if message.type == "error":
+        if "ERR_NETWORK_CHANGED" in message.text:
+            # Containers of other tests come and go with their interfaces; the browser then drops what it loads.
+            self.disturbed = True
+        elif message.type == "error":
             self.complaints.append(f"{self.page.url}: {message.text}")
 
     def open(self, path: str) -> Page:
         """Go to a path of the site."""
-        self.page.goto(f"{self.site.url}{path}")
+        self.disturbed = False
+        try:
+            self.page.goto(f"{self.site.url}{path}")
+        except Error as error:
+            if "ERR_NETWORK_CHANGED" not in error.message:
+                raise
+            self.disturbed = True
+        if self.disturbed:
+            self.page.goto(f"{self.site.url}{path}")
         return self.page
 
     def violations(self) -> list[str]:
