@@ -99,6 +99,18 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Return a cursor that knows the gate."""
         return self.connection.cursor(factory=lambda connection: GatedCursor(connection, self))
 
+    def is_usable(self) -> bool:
+        """Say whether the connection still reads its file; Django asks after an error and connects anew if not.
+
+        A log that was taken away (a restored backup, a hand in the folder) breaks every statement from then on,
+        and a worker that kept such a connection would fail for ever.
+        """
+        try:
+            super().create_cursor().execute("SELECT COUNT(*) FROM sqlite_master")
+        except sqlite3.Error:
+            return False
+        return True
+
     def enter_gate(self) -> None:
         """Wait for the gate unless this connection is inside; `sqlite3.OperationalError` when it takes too long."""
         if self._gate is None or self._inside == os.getpid():
