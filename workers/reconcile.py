@@ -7,59 +7,73 @@ whose row has ended, or never was, are removed; work that a lost message left be
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from deployments import states
 from deployments.models import Allocation, Deployment
-from deployments.services.advance import deployment_advance
+from deployments.services.advance import deployment_advance, under_way
 from deployments.services.allocations import unfinished_on
 from node.models import Node
-from workers.executors.base import Executor, ExecutorError
+from workers.executors.base import Execution, Executor, ExecutorError, State
 from workers.executors.registry import executors
 from workers.run import allocation_start, allocation_stop, collect
 
 logger = logging.getLogger(__name__)
 
 
-def take_up(node: Node) -> None:
-    """Do what waits for this node, and advance every deployment that is under way."""
-    for allocation_id in unfinished_on(node.pk):
-        if Allocation.objects.filter(pk=allocation_id, stop_wanted=True).exists():
-            allocation_stop(allocation_id)
-        else:
-            allocation_start(allocation_id)
-    for deployment_id in Deployment.objects.filter(
-        orchestrator=node, status__in=states.UNFINISHED
-    ).values_list("pk", flat=True):
-        deployment_advance(deployment_id)
+@contextmanager
+def guarded(what: str, subject: str) -> Iterator[None]:
+    """Log what goes wrong with one subject, so that it never keeps the others waiting."""
+    try:
+        yield
+    except Exception:  # the next sweep tries again
+        logger.exception("%s %s", what, subject)
+
+
+def take_up(
+    node: Node,
+    *,
+    start: Callable[[str], None] = allocation_start,
+    stop: Callable[[str], None] = allocation_stop,
+) -> None:
+    """Do what waits for this node, and advance every deployment that can go on."""
+    for allocation_id, stopping in unfinished_on(node.pk):
+        with guarded("taking up", allocation_id):
+            (stop if stopping else start)(allocation_id)
+    for deployment_id in under_way(node):
+        with guarded("advancing", deployment_id):
+            deployment_advance(deployment_id)
 
 
 def compare(node: Node) -> None:
     """Compare the node's rows with its executions, both ways."""
-    running = set(
-        Allocation.objects.filter(node=node, status=Allocation.Status.RUNNING).values_list(
-            "execution_id", flat=True
-        )
-    )
-    for execution_id in running:
-        collect(execution_id)
     for name, executor in executors(node.identity.did).items():
         try:
-            _remove_orphans(executor, node)
+            listed = executor.executions(node.identity.did)
+            _collect_ended(node, name, listed)
+            _remove_orphans(executor, node, listed)
             _remove_shared(executor, node)
         except ExecutorError as error:
             logger.warning("listing what %s runs: %s", name, error.detail)
 
 
-def _remove_orphans(executor: Executor, node: Node) -> None:
-    for execution in executor.executions(node.identity.did):
-        alive = (
-            Allocation.objects.filter(execution_id=execution.execution_id)
-            .exclude(status__in=states.ALLOCATION_TERMINAL)
-            .exists()
-        )
-        if not alive:
+def _collect_ended(node: Node, name: str, listed: Iterable[Execution]) -> None:
+    alive = {execution.execution_id for execution in listed if execution.state != State.EXITED}
+    running = Allocation.objects.filter(node=node, executor=name, status=Allocation.Status.RUNNING)
+    for execution_id in set(running.values_list("execution_id", flat=True)) - alive:
+        with guarded("collecting", execution_id):
+            collect(execution_id)
+
+
+def _remove_orphans(executor: Executor, node: Node, listed: Iterable[Execution]) -> None:
+    unfinished = Allocation.objects.filter(node=node).exclude(status__in=states.ALLOCATION_TERMINAL)
+    wanted = set(unfinished.values_list("execution_id", flat=True))
+    for execution in listed:
+        if execution.execution_id not in wanted:
             logger.info("removing %s: no row wants it", execution.execution_id)
-            executor.remove(execution.execution_id)
+            with guarded("removing", execution.execution_id):
+                executor.remove(execution.execution_id)
 
 
 def _remove_shared(executor: Executor, node: Node) -> None:

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
+from django.db import Error as DatabaseFault
 from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
+from deployments import states
 from deployments.ensemble.document import allocation_of, ensemble_of
 from deployments.models import Allocation
 from deployments.services.advance import deployment_advance
@@ -77,6 +80,12 @@ def request_of(allocation: Allocation) -> ExecutionRequest:
             renew(allocation, lease_s=NUMBERS.step_lease_s, progress=text)
 
     def cancelled() -> bool:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= NUMBERS.step_lease_s / 3:
+            # Asking is a sign of life, too: a provision script may say nothing for minutes.
+            last = now
+            renew(allocation, lease_s=NUMBERS.step_lease_s)
         return Allocation.objects.filter(pk=allocation.pk, stop_wanted=True).exists()
 
     return ExecutionRequest(
@@ -123,13 +132,22 @@ def allocation_start(allocation_id: str) -> None:
     except ExecutorError as error:
         _failed_to_start(allocation, error)
         return
+    except DatabaseFault:
+        raise  # it says nothing about the allocation: the lease lapses, and the sweep tries again
+    except Exception as error:
+        # Trying again would fail again, until the deadline hides the reason.
+        logger.exception("starting %s", allocation.pk)
+        text = f"the node could not prepare it: {type(error).__name__}: {error}"
+        _failed_to_start(allocation, ExecutorError(Cause.START_FAILED, text))
+        return
     try:
         started = allocation_started(
             allocation, priv_addr=execution.priv_addr, started_at=execution.started_at or timezone.now()
         )
     except Refusal as refusal:
         # The promise has lapsed: what was started without resources must not go on.
-        executor_of(allocation).kill(allocation.execution_id, Cause.KILLED, refusal.detail)
+        with suppress(ExecutorError):  # its removal kills it, too
+            executor_of(allocation).kill(allocation.execution_id, Cause.KILLED, refusal.detail)
         _finish(allocation, Ending(Cause.START_FAILED, refusal.detail))
         return
     if started:
@@ -165,7 +183,9 @@ def _stop_claimed(allocation: Allocation) -> None:
         executor = executor_of(allocation)
         execution = executor.stop(allocation.execution_id, NUMBERS.allocation_stop_grace_s)
     except ExecutorError as error:
-        if error.transient:
+        # What never was seen running does not wait for its engine: a left-over is removed when that is back.
+        never_ran = allocation.status == Allocation.Status.PENDING and error.cause == Cause.ENGINE_UNREACHABLE
+        if error.transient and not never_ran:
             logger.warning("stopping %s: %s; the sweep tries again", allocation.pk, error.detail)
             let_go(allocation)
             return
@@ -199,14 +219,20 @@ def collect(execution_id: str) -> None:
 
 
 def _finish(allocation: Allocation, ending: Ending) -> None:
-    """Keep the log, note the end, remove the execution, and let the deployment go on."""
+    """Keep the log, note the end, remove the execution, and let the deployment go on.
+
+    The removal comes before the deployment's own end: what is Completed has left nothing on the machine.
+    """
     keep_logs(allocation)
-    if allocation_ended(allocation, ending):
-        deployment_advance(allocation.deployment_id)
+    ended = allocation_ended(allocation, ending)
     try:
         executor_of(allocation).remove(allocation.execution_id)
     except ExecutorError as error:
         logger.warning("removing %s: %s; the sweep tries again", allocation.execution_id, error.detail)
+    if ended and deployment_advance(allocation.deployment_id) in states.TERMINAL:
+        # Somebody else may have ended the deployment while this execution still held its network.
+        with suppress(ExecutorError):
+            executor_of(allocation).remove_deployment(allocation.deployment_id)
 
 
 def enforce_disk(allocation: Allocation) -> None:

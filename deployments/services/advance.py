@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
@@ -31,7 +32,16 @@ from node.words import count
 
 STEPS_MAX = 32
 CLEAN_UP = "workers.tasks.execute.clean_up"
-TRANSIENT_CHECKS = frozenset({"port", "ports", "in_use", "usage"})
+
+
+def under_way(node: Node) -> list[str]:
+    """Return the node's deployments that may be able to go on: not those that just run, however many."""
+    alive = Allocation.objects.filter(deployment=OuterRef("pk")).exclude(
+        status__in=states.ALLOCATION_TERMINAL
+    )
+    unfinished = Deployment.objects.filter(orchestrator=node, status__in=states.UNFINISHED)
+    waiting = unfinished.exclude(Q(status=states.RUNNING, stop_wanted=False) & Exists(alive))
+    return list(waiting.order_by("created_at").values_list("pk", flat=True))
 
 
 def deployment_advance(deployment_id: str) -> str:
@@ -44,7 +54,7 @@ def deployment_advance(deployment_id: str) -> str:
             usage = OUTSIDE.probe.usage()
         with transaction.atomic():
             deployment = (
-                Deployment.objects.select_for_update(of=("self",))
+                Deployment.objects.select_for_update(of=("self",), no_key=True)
                 .select_related("owner", "orchestrator__identity")
                 .filter(pk=deployment_id)
                 .first()
@@ -133,7 +143,7 @@ def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
 
 
 def _provision(deployment: Deployment) -> bool:
-    allocations = list(deployment.allocations.all())
+    allocations = list(deployment.allocations.defer("spec"))
     failed = [item for item in allocations if item.status == Allocation.Status.FAILED]
     if failed:
         _give_up(deployment, failure_text(failed[0]), [failure(item) for item in failed])
@@ -151,9 +161,9 @@ def _provision(deployment: Deployment) -> bool:
 
 
 def _run(deployment: Deployment) -> bool:
-    allocations = list(deployment.allocations.all())
-    if any(item.status not in states.ALLOCATION_TERMINAL for item in allocations):
+    if deployment.allocations.exclude(status__in=states.ALLOCATION_TERMINAL).exists():
         return False
+    allocations = list(deployment.allocations.defer("spec"))
     failed = [item for item in allocations if item.status == Allocation.Status.FAILED]
     if failed:
         reasons = [failure(item) for item in failed]
@@ -172,9 +182,9 @@ def _run(deployment: Deployment) -> bool:
 
 def _shutting_down(deployment: Deployment) -> bool:
     terminate_pending(deployment)
-    left = list(deployment.allocations.exclude(status__in=states.ALLOCATION_TERMINAL))
-    if left:
-        allocations_stop(left)
+    left = deployment.allocations.exclude(status__in=states.ALLOCATION_TERMINAL)
+    if left.exists():
+        allocations_stop(left.filter(stop_wanted=False).defer("spec"))
         return False
     if deployment.fail_wanted:
         move(deployment, states.FAILED, deployment.reason or "failed")

@@ -16,7 +16,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from capabilities.numbers import NUMBERS
 from deployments import states
 from deployments.models import Allocation, Deployment
 from deployments.services.manifest import manifest_refresh
@@ -99,9 +98,19 @@ def renew(allocation: Allocation, *, lease_s: float, progress: str = "") -> bool
     return not Allocation.objects.filter(pk=allocation.pk, stop_wanted=True).exists()
 
 
+def _lock(allocation: Allocation) -> None:
+    """Take the deployment's row before the allocation's, as advancing it does: the other order would deadlock.
+
+    It also lets the manifest be written from rows that nobody else is changing.
+    """
+    row = Deployment.objects.select_for_update(no_key=True).filter(pk=allocation.deployment_id)
+    row.values_list("pk", flat=True).first()
+
+
 def allocation_started(allocation: Allocation, *, priv_addr: str, started_at: datetime | None) -> bool:
     """Note that the execution runs; False when the allocation has ended or moved on meanwhile."""
     with transaction.atomic():
+        _lock(allocation)
         changed = Allocation.objects.filter(
             pk=allocation.pk, status=Status.PENDING, attempt=allocation.attempt
         ).update(
@@ -132,6 +141,7 @@ def allocation_ended(allocation: Allocation, ending: Ending) -> bool:
     """Note that the attempt is over, with its cause, and free what it held. False when that is known already."""
     status, cause, text = _verdict(allocation, ending)
     with transaction.atomic():
+        _lock(allocation)
         changed = (
             Allocation.objects.filter(pk=allocation.pk, attempt=allocation.attempt)
             .exclude(status__in=states.ALLOCATION_TERMINAL)
@@ -174,10 +184,10 @@ def _verdict(allocation: Allocation, ending: Ending) -> tuple[str, str, str]:
 
 
 def allocations_stop(allocations: Iterable[Allocation]) -> None:
-    """Ask for these allocations to be stopped, and wake their nodes' executors."""
+    """Ask for these allocations to be stopped, and wake their nodes' executors: once, the sweep sees to the rest."""
     for allocation in allocations:
-        Allocation.objects.filter(pk=allocation.pk).update(stop_wanted=True)
-        wake(STOP, allocation.pk, queue=f"executor.{allocation.node_id}")
+        if Allocation.objects.filter(pk=allocation.pk, stop_wanted=False).update(stop_wanted=True):
+            wake(STOP, allocation.pk, queue=f"executor.{allocation.node_id}")
 
 
 def terminate_pending(deployment: Deployment) -> None:
@@ -189,23 +199,18 @@ def terminate_pending(deployment: Deployment) -> None:
     deployment.allocations.filter(status=Status.STANDBY).update(status=Status.TERMINATED)
 
 
-def unfinished_on(node_id: UUID) -> list[str]:
-    """Return the allocations of a node that wait for a worker: to be started or to be stopped."""
+def unfinished_on(node_id: UUID) -> list[tuple[str, bool]]:
+    """Return the allocations of a node that wait for a worker, and whether it is for being stopped."""
     return list(
         Allocation.objects.filter(node_id=node_id)
         .filter(Q(start_wanted=True, status=Status.PENDING) | Q(stop_wanted=True))
         .exclude(status__in=states.ALLOCATION_TERMINAL)
         .filter(Q(lease_until=None) | Q(lease_until__lt=timezone.now()))
         .order_by("created_at")
-        .values_list("pk", flat=True)
+        .values_list("pk", "stop_wanted")
     )
 
 
 def drop_leases(node_id: UUID) -> None:
     """Forget the claims of a worker that is gone; called when the node's worker starts."""
     Allocation.objects.filter(node_id=node_id).exclude(lease_until=None).update(lease_until=None)
-
-
-def lease_seconds() -> float:
-    """Return how long a claim holds without being renewed."""
-    return NUMBERS.step_lease_s
