@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.support.envelopes import client_of
+from tests.support.owner import node_settings
 from tests.support.require import ROOT, require
 from tests.support.site import Site
 
@@ -112,6 +113,13 @@ def test_the_client_fetches_the_servers_page(onboarded: Site, deploy: Any) -> No
 def test_a_node_without_a_location_is_not_where_it_is_accepted(deploy: Any) -> None:
     shown = deploy("multi-node", wanted="Failed")
     assert "Europe or North America" in shown["reason"]
+
+
+def test_both_nodes_run_where_the_owner_has_said_where_it_is(onboarded: Site, deploy: Any) -> None:
+    node_settings(onboarded, location={"continent": "Europe"})
+    shown = deploy("multi-node", wanted="Running")
+    assert {item["name"] for item in shown["allocations"]} == {"edge.front", "core.worker"}
+    assert answered(public_port(allocations(shown)["front"]), "/hostname").strip()
 
 
 def public_port(item: dict[str, Any]) -> int:

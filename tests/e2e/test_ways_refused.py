@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from tests.support.envelopes import Signer, client_of
+from tests.support.owner import node_settings
 from tests.support.site import Site
 
 NEW = "/dms/node/deployment/new"
@@ -86,6 +87,18 @@ def test_a_forbidden_option_is_refused_by_every_way_in(
     assert done.returncode == 1
     named(json.loads(done.stdout), name, allowance)
     assert deployments(http) == before
+
+
+def test_what_the_owner_enables_is_let_in_and_that_alone(http: httpx.Client, site: Site) -> None:
+    node_settings(site, location={}, allowances=["host_namespaces"])
+    try:
+        answer = http.post(NEW, json={"Ensemble": ensemble("network_mode", "host")})
+        assert answer.status_code == 200, answer.text
+        refused = http.post(NEW, json={"Ensemble": ensemble("privileged", True)})
+        assert refused.status_code == 403
+    finally:
+        node_settings(site, location={})
+    assert http.post(NEW, json={"Ensemble": ensemble("network_mode", "host")}).status_code == 403
 
 
 def deep(levels: int) -> bytes:
