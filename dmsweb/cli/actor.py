@@ -15,9 +15,12 @@ from typing import Any
 
 import click
 
+from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from dmsweb.cli.output import EXIT_FAILED, Output, table
 from dmsweb.cli.session import Session, verb, verbs
+
+_LONGEST_S = NUMBERS.envelope_max_ahead_s + 10.0
 
 actor = verbs("actor", help="Invoke behaviors and send messages.")
 
@@ -102,7 +105,9 @@ def _post(session: Session, verb_: str, file: str) -> tuple[Any, dict[str, Any]]
     text = sys.stdin.read() if file == "-" else _read(file)
     # The bytes go as they are: writing them anew could change what is signed.
     asked = _object(text, "the envelope")
-    return session.client.send_bytes(f"/actor/{verb_}", text.encode()), asked
+    # The site waits for an answer until the message expires, which may be long after other calls would end.
+    answer = session.client.send_bytes(f"/actor/{verb_}", text.encode(), timeout_s=_LONGEST_S)
+    return answer, asked
 
 
 @verb("send", help="Hand a signed envelope (file, or -) to the site.", group=actor)

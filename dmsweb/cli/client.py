@@ -21,8 +21,10 @@ class Answered(Refusal):
     """A refusal that the site answered; `problem` is the document it sent."""
 
     def __init__(self, document: Mapping[str, Any], status: int) -> None:
-        code = str(document.get("type", "")).rpartition(":")[2] or "refused"
-        detail = str(document.get("detail") or document.get("title") or f"the site answered {status}")
+        unnamed = "timed_out" if status == httpx.codes.REQUEST_TIMEOUT else "refused"
+        code = str(document.get("type", "")).rpartition(":")[2] or unnamed
+        said = (document.get(name) for name in ("detail", "title", "error"))
+        detail = str(next(filter(None, said), f"the site answered {status}"))
         super().__init__(code, detail, status=status, hint=str(document.get("hint", "")))
         self.document = dict(document)
 
@@ -95,9 +97,10 @@ class Client:
         """Return the resource at `path` below /api/v1. Raises Refusal."""
         return self.send("GET", path, params=params)
 
-    def send_bytes(self, path: str, body: bytes) -> Any:
+    def send_bytes(self, path: str, body: bytes, *, timeout_s: float = READ_TIMEOUT_S) -> Any:
         """Post JSON text as it is and return whatever JSON is answered. Raises Refusal."""
-        return self._answer("POST", path, content=body, headers={"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"}
+        return self._answer("POST", path, content=body, headers=headers, timeout=timeout_s)
 
     def send(
         self, method: str, path: str, *, timeout_s: float | None = None, **options: Any

@@ -11,9 +11,12 @@ from pathlib import Path
 import pytest
 
 from capabilities.tokens import TokenList
+from dmsweb.cli.client import Answered
 from tests.support.envelopes import Signer, client_of, tampered
+from tests.support.require import ROOT
 from tests.support.site import Site
 
+EXAMPLES = ROOT / "examples"
 HELLO_TOPIC = "/nunet/hello"
 
 
@@ -117,6 +120,22 @@ def test_a_stranger_needs_a_capability_and_gets_along_with_one(site: Site, root:
     assert stranger.invoke(stranger.envelope("/public/hello"))["status"] == 403
 
 
+def test_what_a_key_deploys_is_its_own(site: Site, root: Signer) -> None:
+    owner, other = Signer(site), Signer(site)
+    for signer in (owner, other):
+        site.cli("cap", "grant", signer.did, "/dms/node/deployment", "--days", "1")
+    new = {"Ensemble": (EXAMPLES / "hello.yaml").read_text()}
+    made = owner.invoke(owner.envelope("/dms/node/deployment/new", new, ahead_s=3000))
+    assert made["Status"] == "OK", made
+    asked = {"ID": made["EnsembleID"]}
+    for signer in (owner, root):
+        assert "Status" in signer.invoke(signer.envelope("/dms/node/deployment/status", asked))
+    for path in ("status", "info", "manifest", "shutdown"):
+        assert other.invoke(other.envelope(f"/dms/node/deployment/{path}", asked))["status"] == 404
+    listed = other.invoke(other.envelope("/dms/node/deployment/list"))
+    assert (listed["Deployments"], listed["Total"]) == ({}, 0)
+
+
 def test_a_key_of_the_keystore_brings_the_tokens_it_was_given(
     site: Site, root: Signer, tmp_path: Path
 ) -> None:
@@ -137,6 +156,8 @@ def test_an_answer_that_comes_too_late_is_408(site: Site, root: Signer) -> None:
     with nothing_can_be_written(site):
         answer = root.post("invoke", root.envelope("/public/hello", ahead_s=1.0))
     assert (answer.status_code, answer.json()) == (408, {"error": "request timeout"})
+    # Which the command line tells from a refusal.
+    assert Answered(answer.json(), answer.status_code).code == "timed_out"
 
 
 @contextmanager
