@@ -8,6 +8,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from capabilities.asking import identity_of
 from capabilities.refusal import Refusal
 from deployments.detail import deployment_page
 from deployments.ensemble import parse
@@ -16,7 +17,7 @@ from deployments.listing import listing
 from deployments.models import Deployment
 from deployments.selectors import visible_to
 from node import door
-from node.person import identity_of, invoke
+from node.person import invoke
 
 NEW = "/dms/node/deployment/new"
 SHUTDOWN = "/dms/node/deployment/shutdown"

@@ -10,10 +10,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from capabilities.admin import ReadOnlyAdmin
+from capabilities.asking import identity_of
 from capabilities.services import audit, is_root
 from node.choices import state_of
 from node.models import Node, NodeEvent, Onboarding, PortReservation, Reservation, SeenNonce, UsageSample
-from node.person import identity_of
 
 
 def state_mark(name: str) -> SafeString:

@@ -1,27 +1,14 @@
-"""The person behind a page: her identity, and the door as her."""
+"""The door as the person behind a page."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from django.http import HttpRequest
 
-from capabilities.models import Identity
-from capabilities.services import identity_for_user
+from capabilities.asking import address_of, identity_of
 from node import door
 from node.models import Node
-
-if TYPE_CHECKING:
-    from django.contrib.auth.models import AbstractUser
-
-
-def identity_of(request: HttpRequest) -> Identity:
-    """Return the identity of who is logged in, read once a request; only behind `login_required`."""
-    known = getattr(request, "dms_identity", None)
-    if known is None:
-        known = identity_for_user(cast("AbstractUser", request.user))
-        request.dms_identity = known  # type: ignore[attr-defined]
-    return cast(Identity, known)
 
 
 def invoke(
@@ -33,7 +20,7 @@ def invoke(
         path=path,
         payload=payload,
         source=source,
-        remote_addr=request.META.get("REMOTE_ADDR", ""),
+        remote_addr=address_of(request),
         node=node,
     )
     return answer.wire()

@@ -1,4 +1,4 @@
-"""What pages show of a node: its meters, its usage as series, the events and ledger lines a person may see."""
+"""What pages show of a node: its meters, and its usage as series."""
 
 from __future__ import annotations
 
@@ -6,44 +6,15 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import QuerySet
-
-from capabilities.models import Identity
-from capabilities.services import is_root
 from node.hardware import HardwareFacts
 from node.ledger import LedgerView
 from node.meters import Meter
-from node.models import Node, NodeEvent, PortReservation, Reservation, UsageSample
+from node.models import Node, UsageSample
 from node.resources import Resources
 from node.selectors import latest_sample
 from node.services.ledger import ledger
 
 CHART_POINTS = 360
-
-
-def visible_nodes() -> QuerySet[Node]:
-    """Return the nodes of the site: everybody who logs in may know the machines, not what others do on them."""
-    return Node.objects.select_related("onboarding", "identity").order_by("name")
-
-
-def events_visible_to(identity: Identity, node: Node) -> QuerySet[NodeEvent]:
-    """Return the node's events, newest first: all of them for a root, else one's own and the node's."""
-    rows = node.events.order_by("-at", "-id")
-    return rows if is_root(identity) else rows.filter(actor__in=["", identity.did])
-
-
-def reservations_visible_to(identity: Identity, node: Node) -> QuerySet[Reservation]:
-    """Return the node's ledger lines: all of them for a root, else one's own."""
-    rows = node.reservations.select_related("owner").order_by("-created_at")
-    return rows if is_root(identity) else rows.filter(owner=identity)
-
-
-def ports_visible_to(identity: Identity, node: Node) -> QuerySet[PortReservation]:
-    """Return the node's ports: all of them for a root, else those of one's own allocations."""
-    rows = node.ports.order_by("port")
-    if is_root(identity):
-        return rows
-    return rows.filter(allocation_id__in=node.reservations.filter(owner=identity).values("allocation_id"))
 
 
 def node_meters(node: Node) -> list[Meter]:

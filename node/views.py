@@ -3,42 +3,57 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TypeVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from capabilities.asking import identity_of
 from capabilities.models import Identity
 from capabilities.refusal import Refusal
 from node import door
 from node.forms import OnboardForm
 from node.hardware import HardwareFacts
-from node.person import identity_of, invoke
+from node.models import Node
+from node.person import invoke
 from node.picture import (
-    events_visible_to,
     node_meters,
-    ports_visible_to,
-    reservations_visible_to,
     series,
-    visible_nodes,
 )
 from node.presence import node_state
+from node.visible import (
+    node_events_visible_to,
+    nodes_visible_to,
+    ports_visible_to,
+    reservations_visible_to,
+)
 
+Row = TypeVar("Row", bound=Model)
 ONBOARD = "/dms/node/onboarding/onboard"
 OFFBOARD = "/dms/node/onboarding/offboard"
 SHOWN = 100
 WINDOWS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 
 
+def _nodes(request: HttpRequest) -> QuerySet[Node]:
+    return nodes_visible_to(identity_of(request)).select_related("onboarding", "identity").order_by("name")
+
+
+def _of(node: Node, rows: QuerySet[Row]) -> QuerySet[Row]:
+    return rows.filter(node=node)
+
+
 @require_safe
 @login_required
 def node_list(request: HttpRequest) -> HttpResponse:
     """Show the machines of this site."""
-    rows = [(node, node_state(node), HardwareFacts.parse(node.hardware)) for node in visible_nodes()]
+    rows = [(node, node_state(node), HardwareFacts.parse(node.hardware)) for node in _nodes(request)]
     return render(request, "node/list.html", {"rows": rows})
 
 
@@ -47,16 +62,16 @@ def node_list(request: HttpRequest) -> HttpResponse:
 def node_detail(request: HttpRequest, pk: str) -> HttpResponse:
     """Show one machine: what it is, offers, holds and did."""
     identity = identity_of(request)
-    node = get_object_or_404(visible_nodes(), pk=pk)
+    node = get_object_or_404(_nodes(request), pk=pk)
     context = {
         "node": node,
         "state": node_state(node),
         "facts": HardwareFacts.parse(node.hardware),
         "traits": HardwareFacts.parse(node.hardware).cpu,
         "meters": node_meters(node),
-        "reservations": list(reservations_visible_to(identity, node)[:SHOWN]),
-        "ports": list(ports_visible_to(identity, node)[:SHOWN]),
-        "events": list(events_visible_to(identity, node)[:SHOWN]),
+        "reservations": list(_of(node, reservations_visible_to(identity)).order_by("-created_at")[:SHOWN]),
+        "ports": list(_of(node, ports_visible_to(identity)).order_by("port")[:SHOWN]),
+        "events": list(_of(node, node_events_visible_to(identity)).order_by("-at", "-id")[:SHOWN]),
         "window": request.GET.get("window", "hour"),
         "windows": tuple(WINDOWS),
     } | _offers(identity)
@@ -67,7 +82,7 @@ def node_detail(request: HttpRequest, pk: str) -> HttpResponse:
 @login_required
 def node_samples(request: HttpRequest, pk: str) -> JsonResponse:
     """Return the usage of a machine as series for a chart: `window` hour, day or week; `series` their names."""
-    node = get_object_or_404(visible_nodes(), pk=pk)
+    node = get_object_or_404(_nodes(request), pk=pk)
     answer = series(node, timezone.now(), WINDOWS.get(request.GET.get("window", ""), WINDOWS["hour"]))
     if names := request.GET.get("series"):
         answer["series"] = [line for line in answer["series"] if line["name"] in names.split(",")]
@@ -79,7 +94,7 @@ def node_samples(request: HttpRequest, pk: str) -> JsonResponse:
 def node_onboard(request: HttpRequest, pk: str) -> HttpResponse:
     """Show the onboarding form; a POST onboards the machine or changes what it offers."""
     identity = identity_of(request)
-    node = get_object_or_404(visible_nodes(), pk=pk)
+    node = get_object_or_404(_nodes(request), pk=pk)
     if not door.may(identity, ONBOARD):
         raise PermissionDenied
     form = OnboardForm(request.POST or None, node=node)
@@ -99,7 +114,7 @@ def node_onboard(request: HttpRequest, pk: str) -> HttpResponse:
 @require_POST
 def node_offboard(request: HttpRequest, pk: str) -> HttpResponse:
     """Stop offering the machine."""
-    node = get_object_or_404(visible_nodes(), pk=pk)
+    node = get_object_or_404(_nodes(request), pk=pk)
     try:
         invoke(request, OFFBOARD, {}, node=node)
         messages.success(request, f"{node.name} offers nothing any more.")

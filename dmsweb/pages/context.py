@@ -8,9 +8,9 @@ from typing import Any
 from django.http import HttpRequest
 from django.urls import NoReverseMatch, reverse
 
+from capabilities.asking import identity_of
 from capabilities.services import is_root
 from node.models import Node
-from node.person import identity_of
 from node.presence import node_state
 
 

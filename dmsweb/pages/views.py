@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from capabilities.asking import identity_of
 from capabilities.models import AuditEntry, Identity
 from capabilities.selectors import audit_visible_to
 from capabilities.services import is_root
@@ -19,9 +20,9 @@ from deployments.selectors import visible_to
 from dmsweb.pages.context import bar
 from node import door
 from node.models import Node
-from node.person import identity_of
-from node.picture import events_visible_to, node_meters
+from node.picture import node_meters
 from node.presence import node_state
+from node.visible import node_events_visible_to
 
 SHOWN = 8
 AUDIT_ROWS = 50
@@ -45,7 +46,7 @@ def overview(request: HttpRequest) -> HttpResponse:
     happened = DeploymentEvent.objects.filter(deployment__in=mine).select_related("deployment")
     recent += list(happened.exclude(kind="progress").order_by("-at", "-id")[:SHOWN])
     if node is not None:
-        recent += list(events_visible_to(identity, node)[:SHOWN])
+        recent += list(node_events_visible_to(identity).filter(node=node).order_by("-at", "-id")[:SHOWN])
     recent.sort(key=lambda event: event.at, reverse=True)  # type: ignore[attr-defined]
     context = {
         "node": node,
