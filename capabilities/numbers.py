@@ -67,7 +67,7 @@ class Numbers:
     allocation_start_timeout_s: float = 300.0
     allocation_stop_grace_s: float = 10.0
     deployment_attempts_max: int = 3
-    starts_at_once: int = 16
+    starts_at_once: int = 32
     ends_at_once: int = 16
     sweep_pending_s: float = 5.0
     sweep_idle_s: float = 60.0
