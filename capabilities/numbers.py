@@ -94,7 +94,7 @@ class Numbers:
 
     # Machine.
     usage_sample_s: float = 10.0
-    cpu_sustained_s: float = 300.0
+    cpu_sustained_s: float = 900.0
     commit_sweep_s: float = 60.0
     retention_sweep_s: float = 3_600.0
     usage_retention_s: float = 7 * 86_400.0

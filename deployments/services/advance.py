@@ -118,10 +118,11 @@ def _not_placed(missing: tuple[str, ...], reasons: list[dict[str, str]]) -> str:
     if not reasons:
         return f"not placed: nobody answered for {nodes}"
     first = reasons[0]
-    numbers = ""
-    if first.get("needed") and first.get("available"):
-        numbers = f" ({first['needed']} wanted, {first['available']} available)"
-    return f"not placed: {nodes}: {first.get('message', '')}{numbers}"
+    text = first.get("message", "")
+    needed, available = first.get("needed", ""), first.get("available", "")
+    if needed and available and not (needed in text and available in text):
+        text += f" ({needed} wanted, {available} available)"
+    return f"not placed: {nodes}: {text}"
 
 
 def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:

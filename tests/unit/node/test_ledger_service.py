@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from node.models import Node, Onboarding, PortReservation, Reservation, UsageSample
 from node.outside import OUTSIDE
@@ -129,7 +130,7 @@ def test_a_core_busy_for_a_moment_is_there_and_one_busy_for_minutes_is_not(node:
     commit(node, LedgerItem("a", SMALL), usage=busy)
     ledger.release(["a"])
     now = timezone.now()
-    for seconds in range(1, 300, 10):
+    for seconds in range(1, int(NUMBERS.cpu_sustained_s), 10):
         UsageSample.objects.create(
             node=node,
             at=now - timedelta(seconds=seconds),
