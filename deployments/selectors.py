@@ -12,6 +12,9 @@ from capabilities.services import is_root
 from deployments import states
 from deployments.models import Allocation, Deployment
 
+# Beyond it nothing can begin with a key, and a pattern of 50 kB is more than SQLite takes.
+ID_LENGTH = 64
+
 
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
     """Return the deployments this identity may see: its own, or all for a root of the node."""
@@ -32,7 +35,7 @@ def deployment_get(identity: Identity, key: str) -> Deployment:
     """
     rows = visible_to(identity)
     found = rows.filter(pk=key).first()
-    if found is None and len(key) >= 8:
+    if found is None and 8 <= len(key) < ID_LENGTH:
         matches = list(rows.filter(pk__startswith=key)[:2])
         found = matches[0] if len(matches) == 1 else None
     if found is None:
