@@ -96,10 +96,11 @@ def _keep(allocation: Allocation, stream: str, path: Path) -> None:
                     file.write(chunk)
             if fault is None or last or not fault.transient:
                 break
+        size = temporary.stat().st_size
         if fault is not None:
             logger.warning("the log of %s: %s", allocation.pk, fault.detail)
-            if path.exists() and path.stat().st_size >= temporary.stat().st_size:
-                return
+        if (fault is not None or not size) and path.exists() and path.stat().st_size >= size:
+            return
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
