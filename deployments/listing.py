@@ -17,6 +17,9 @@ SORTS = {"created": "created_at", "name": "name", "status": "status", "owner": "
 DEFAULT_SORT = "-created"
 HEAVY = ("source", "ensemble", "manifest", "reasons")
 
+# No field is longer, and databases give up on patterns of some 50 kB.
+SEARCH_MAX = 255
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -101,7 +104,7 @@ def light(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
 
 def listing(identity: Identity, asked: Mapping[str, str]) -> Listing:
     """Return the page that `asked` (q, status, owner, sort, page) describes."""
-    search, status, owner = (asked.get(key, "").strip() for key in ("q", "status", "owner"))
+    search, status, owner = (asked.get(key, "").strip()[:SEARCH_MAX] for key in ("q", "status", "owner"))
     sort = asked.get("sort", "") or DEFAULT_SORT
     field = SORTS.get(sort.lstrip("-")) or SORTS[DEFAULT_SORT.lstrip("-")]
     rows = visible_to(identity)

@@ -14,7 +14,7 @@ from capabilities.models import AuditEntry, Identity
 from capabilities.selectors import audit_visible_to
 from capabilities.services import is_root
 from deployments import states
-from deployments.listing import deployment_rows, light
+from deployments.listing import SEARCH_MAX, deployment_rows, light
 from deployments.models import DeploymentEvent
 from deployments.selectors import visible_to
 from dmsweb.pages.context import bar
@@ -73,7 +73,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     """Show the audit log: all of it to a root, to others what they did themselves."""
     identity = identity_of(request)
     rows = audit_visible_to(identity, is_root(identity)).defer("request", "token_chain")
-    search, outcome = request.GET.get("q", "").strip(), request.GET.get("outcome", "")
+    search, outcome = request.GET.get("q", "").strip()[:SEARCH_MAX], request.GET.get("outcome", "")
     if search:
         known = Identity.objects.filter(name__icontains=search).values_list("did", flat=True)
         rows = rows.filter(Q(path__icontains=search) | Q(actor__icontains=search) | Q(actor__in=known))

@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.envelopes import Signer, client_of
 from tests.support.owner import node_settings
+from tests.support.require import ROOT
 from tests.support.site import Site
 
 NEW = "/dms/node/deployment/new"
@@ -130,6 +131,9 @@ ACTS_ON_NOTHING = {"/dms/node/onboarding/offboard"}
 
 
 def test_nonsense_is_refused_and_never_breaks_anything(http: httpx.Client) -> None:
+    # With a row to look at, lookups by the ids that are given really happen.
+    hello = (ROOT / "examples" / "hello.yaml").read_text()
+    assert http.post(NEW, json={"Ensemble": hello}).status_code == 200
     broken: list[str] = []
     catalogue = http.get("/behaviors/").json()["behaviors"]
     assert len(catalogue) >= 17
@@ -145,6 +149,15 @@ def test_nonsense_is_refused_and_never_breaks_anything(http: httpx.Client) -> No
     for body in nonsense(["name"]):
         answer = http.post("/tokens/", content=body, headers={"Content-Type": "application/json"})
         assert answer.status_code < 500, body[:60]
+
+
+def test_a_search_for_a_book_is_refused(http: httpx.Client) -> None:
+    for name in ("deployments", "events", "allocations", "nodes", "audit"):
+        answer = http.get(f"/{name}/", params={"search": "x" * 60_000})
+        assert answer.status_code == 400, name
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert [error["path"] for error in answer.json()["errors"]] == ["search"]
+        assert http.get(f"/{name}/", params={"search": "x" * 255}).status_code == 200
 
 
 def test_a_body_beyond_the_bound_is_refused(http: httpx.Client) -> None:
