@@ -18,6 +18,7 @@ from deployments.confinement import ensemble_violations
 from deployments.ensemble import parse, parse_document
 from deployments.ensemble.model import Ensemble
 from deployments.models import Deployment
+from deployments.notices import notices
 from deployments.services.timeline import announce, record
 from node.models import Node
 from node.wake import wake
@@ -84,6 +85,8 @@ def deployment_submit(
             updated_at=now,
         )
         record(deployment, "status", f"submitted by {owner}", actor=owner.did, to=deployment.status)
+        for text in notices(config):
+            record(deployment, "notice", text)
         announce(deployment)
         wake(ADVANCE, deployment.pk, queue="orchestrator")
     return deployment

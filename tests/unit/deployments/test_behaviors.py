@@ -138,3 +138,19 @@ def test_an_unknown_allocation_is_answered_with_the_known_ones(site: Site) -> No
     with pytest.raises(Refusal) as refused:
         site.ask(site.alice, "logs", EnsembleID=pk, AllocationName="two")
     assert "here.one" in refused.value.hint
+
+
+def test_what_is_not_acted_on_is_said(site: Site) -> None:
+    tree = world.ensemble({"one": world.allocation(failure_recovery="one_for_one")})
+    tree["nodes"]["here"]["redundancy"] = 1
+    pk = site.ask(site.alice, "new", Ensemble=tree)["EnsembleID"]
+    events = site.ask(site.alice, "info", ID=pk)["Events"]
+    said = [event["text"] for event in events if event["kind"] == "notice"]
+    assert [text.split(":")[0] for text in said] == [
+        "allocations.one.failure_recovery",
+        "nodes.here.redundancy",
+    ]
+    plain = deploy(site, site.alice)
+    assert not [
+        event for event in site.ask(site.alice, "info", ID=plain)["Events"] if event["kind"] == "notice"
+    ]
