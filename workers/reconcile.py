@@ -37,13 +37,16 @@ def take_up(
     start: Callable[[str], None] = allocation_start,
     stop: Callable[[str], None] = allocation_stop,
 ) -> None:
-    """Do what waits for this node, and advance every deployment that can go on."""
-    for allocation_id, stopping in unfinished_on(node.pk):
-        with guarded("taking up", allocation_id):
-            (stop if stopping else start)(allocation_id)
+    """Advance every deployment that can go on, then do what waits for this node.
+
+    In this order what has passed its deadline, or shall stop, is not started any more.
+    """
     for deployment_id in under_way(node):
         with guarded("advancing", deployment_id):
             deployment_advance(deployment_id)
+    for allocation_id, stopping in unfinished_on(node.pk):
+        with guarded("taking up", allocation_id):
+            (stop if stopping else start)(allocation_id)
 
 
 def compare(node: Node) -> None:

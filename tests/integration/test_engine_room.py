@@ -86,7 +86,7 @@ def test_a_row_that_cannot_be_read_keeps_no_other_waiting(node: Node) -> None:
     )
     good = world.submit(node, world.make_owner(), world.ensemble({"one": world.allocation()}))
     reconcile.take_up(node)
-    assert status_of(good) == states.PROVISIONING
+    assert status_of(good) in {states.RUNNING, states.COMPLETED}
     late = timezone.now() - timedelta(seconds=1)
     Deployment.objects.filter(pk=broken.pk).update(deadline_at=late)
     reconcile.take_up(node)
@@ -103,6 +103,16 @@ def test_the_sweep_leaves_alone_what_just_runs(node: Node) -> None:
     reconcile.take_up(node)
     assert status_of(row) == states.COMPLETED
     assert under_way(node) == []
+
+
+def test_what_has_passed_its_deadline_is_not_started_any_more(node: Node) -> None:
+    deployment = submit(node, "service", "sleep", "600")
+    late = timezone.now() - timedelta(seconds=1)
+    Deployment.objects.filter(pk=deployment.pk).update(deadline_at=late)
+    reconcile.take_up(node)
+    assert status_of(deployment) == states.FAILED
+    assert not deployment.events.filter(text__contains="a0 started").exists()
+    assert deployment.allocations.get().status == "terminated"
 
 
 def test_each_allocation_is_told_to_stop_once(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
