@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from datetime import datetime
 
 from django.db import transaction
@@ -134,10 +135,15 @@ def _log_text(allocation: Allocation, stream: str, tail: int | None) -> str:
     source = outside.OUTSIDE.logs
     if source is None:
         return ""
-    data = b""
+    # A chunk may be a single line, and there may be millions of them: none is copied more than once.
+    held: deque[bytes] = deque()
+    size = 0
     for chunk in source.read(allocation.pk, stream=stream, tail=tail):
-        data = (data + chunk)[-LOG_TEXT_BYTES:]
-    return data.decode("utf-8", "replace")
+        held.append(chunk)
+        size += len(chunk)
+        while size - len(held[0]) >= LOG_TEXT_BYTES:
+            size -= len(held.popleft())
+    return b"".join(held)[-LOG_TEXT_BYTES:].decode("utf-8", "replace")
 
 
 @behavior(

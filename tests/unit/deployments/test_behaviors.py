@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from capabilities.models import AuditEntry, Identity
 from capabilities.refusal import Refusal
 from capabilities.services import identity_for_user
-from deployments import states
+from deployments import behaviors, outside, states
 from deployments.models import Deployment
 from deployments.services.advance import deployment_advance
 from dmsweb.accounts.services import user_create
@@ -154,3 +155,25 @@ def test_what_is_not_acted_on_is_said(site: Site) -> None:
     assert not [
         event for event in site.ask(site.alice, "info", ID=plain)["Events"] if event["kind"] == "notice"
     ]
+
+
+class Chatty:
+    """A log of a million short lines, each a chunk of its own."""
+
+    LINES = 1_000_000
+
+    def read(self, allocation_id: str, *, stream: str, tail: int | None = None, **_: Any) -> Iterator[bytes]:
+        return (b"%06d\n" % number for number in range(self.LINES))
+
+    def write(self, allocation_id: str) -> str:
+        return ""
+
+
+@pytest.mark.timeout(60)  # a copy of the text for each line would take minutes
+def test_a_long_log_is_answered_with_its_newest_part(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outside.OUTSIDE, "logs", Chatty())
+    answer = site.ask(site.alice, "new", Ensemble=world.ensemble({"one": world.allocation()}))
+    deployment_advance(answer["EnsembleID"])
+    told = site.ask(site.alice, "logs", EnsembleID=answer["EnsembleID"])
+    assert len(told["Stdout"]) == behaviors.LOG_TEXT_BYTES
+    assert told["Stdout"].endswith("999998\n999999\n")
