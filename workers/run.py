@@ -59,9 +59,8 @@ def executor_of(allocation: Allocation) -> Executor:
 
 
 def work_dir(allocation: Allocation) -> Path:
-    """Return the folder that belongs to the allocation's present attempt."""
+    """Return where the allocation's present attempt may keep files; who needs the folder makes and removes it."""
     path: Path = settings.DMS_HOME.path("work", "allocations", allocation.execution_id)
-    path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
 
@@ -187,7 +186,7 @@ def _stop_claimed(allocation: Allocation) -> None:
         never_ran = allocation.status == Allocation.Status.PENDING and error.cause == Cause.ENGINE_UNREACHABLE
         if error.transient and not never_ran:
             logger.warning("stopping %s: %s; the sweep tries again", allocation.pk, error.detail)
-            let_go(allocation)
+            let_go(allocation, progress=f"waiting: {error.detail}")
             return
         execution = Execution(allocation.execution_id, allocation.pk, allocation.deployment_id, State.GONE)
     _finish(allocation, Ending(Cause.STOPPED, execution.detail, execution.exit_code))

@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.utils import timezone
 
 from deployments import states
@@ -68,13 +67,11 @@ def text(row: Allocation, **how: Any) -> bytes:
 
 def test_a_start_that_nobody_foresaw_failing_fails_with_its_reason(node: Node) -> None:
     row = submit(node, "task", "true").allocations.get()
-    in_the_way = settings.DMS_HOME.path("work", "allocations", row.execution_id)
-    in_the_way.parent.mkdir(parents=True, exist_ok=True)
-    in_the_way.touch()
+    Allocation.objects.filter(pk=row.pk).update(spec=row.spec | {"granted": {"cpu": "?"}})
     run.allocation_start(row.pk)
     row.refresh_from_db()
     assert (row.status, row.reason, row.lease_until) == ("failed", "start_failed", None)
-    assert row.execution_id in row.detail
+    assert row.detail.startswith("the node could not prepare it: ")
     assert status_of(row) == states.FAILED
     assert not Reservation.objects.exists()
 
@@ -149,6 +146,34 @@ def test_what_never_ran_can_be_stopped_without_its_engine(
     run.allocation_stop(row.pk)
     assert status_of(deployment) == states.COMPLETED
     registry._made.clear()
+
+
+def test_a_stop_that_waits_for_the_engine_says_so(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = started(node, "service", "sleep", "600")
+    executor = registry.executors(node.identity.did)["process"]
+
+    def away(*_: object) -> None:
+        raise ExecutorError(Cause.ENGINE_UNREACHABLE, "the engine is away", transient=True)
+
+    Deployment.objects.filter(pk=row.deployment_id).update(stop_wanted=True)
+    with monkeypatch.context() as patched:
+        patched.setattr(executor, "stop", away)
+        reconcile.take_up(node)
+    row.refresh_from_db()
+    assert (row.status, row.progress, row.lease_until) == ("running", "waiting: the engine is away", None)
+    reconcile.take_up(node)
+    assert status_of(row) == states.COMPLETED
+
+
+def test_an_ended_allocation_leaves_no_folder(node: Node) -> None:
+    row = started(node, "task", "true")
+
+    def ended() -> bool:
+        run.collect(row.execution_id)
+        return status_of(row) == states.COMPLETED
+
+    wait_for(ended, what="its end")
+    assert not run.work_dir(row).exists()
 
 
 def test_a_disk_that_is_full_of_it_ends_an_allocation(node: Node) -> None:
