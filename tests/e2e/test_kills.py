@@ -16,6 +16,8 @@ from tests.support.site import Site, running_site
 
 pytestmark = [pytest.mark.xdist_group("kills"), pytest.mark.timeout(300)]
 
+CROWD = 24
+
 
 @pytest.fixture(scope="module")
 def live() -> Iterator[Site]:
@@ -61,7 +63,10 @@ def test_a_killed_worker_is_replaced_and_loses_nothing(
         push(client, f"{store.host}/app:1", size=6 << 20)
         tree = working.ensemble(["/no-such-program"], image=f"{slow.host}/app:1")
         pulling = working.deploy(live, tree)
-        wait_for(lambda: "image" in working.allocation(live, pulling)["progress"], what="the pull")
+        wait_for(
+            lambda: any("image" in row["progress"] for row in working.info(live, pulling)["Allocations"]),
+            what="the pull",
+        )
         pid = working.kill(live, "worker")
         client.containers.get(working.containers(ending)[0]).wait()  # it ends while no worker lives
         submitted = working.deploy(live, working.ensemble("true", kind="task", executor="process"))
@@ -88,6 +93,25 @@ def test_a_killed_broker_loses_wake_ups_and_no_work(live: Site, services: dict[s
     for deployment in submitted:
         working.reached(live, deployment, "Completed")
     assert unharmed(live, services) == before
+
+
+def test_a_worker_killed_while_it_stops_a_crowd_leaves_nobody_behind(live: Site) -> None:
+    names = [f"a{number}" for number in range(CROWD)]
+    one = working.ensemble("sleep 600", executor="process")["allocations"]["one"]
+    one["resources"]["cpu"]["cores"] = 0.01
+    tree = {"allocations": dict.fromkeys(names, one), "nodes": {"here": {"allocations": names}}}
+    deployment = working.deploy(live, tree)
+    shown = working.reached(live, deployment, "Running")
+    assert {item["status"] for item in shown["Manifest"]["allocations"].values()} == {"running"}
+    working.call(live, "shutdown", ID=deployment)
+    wait_for(
+        lambda: any(item["status"] == "terminated" for item in working.info(live, deployment)["Allocations"]),
+        what="the first that is stopped",
+    )
+    working.replaced(live, "worker", working.kill(live, "worker"))
+    ended = working.reached(live, deployment, "Completed")["Allocations"]
+    assert [item["status"] for item in ended] == ["terminated"] * CROWD
+    assert {item["attempt"] for item in ended} == {1}
 
 
 def test_services_outlive_the_site_and_are_taken_over(live: Site, services: dict[str, str]) -> None:

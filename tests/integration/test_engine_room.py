@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.utils import timezone
 
 from deployments import states
@@ -183,6 +185,14 @@ def test_a_disk_that_is_full_of_it_ends_an_allocation(node: Node) -> None:
     row.refresh_from_db()
     assert (row.status, row.reason) == ("failed", "disk_limit")
     assert "disk_limit" in Deployment.objects.get(pk=row.deployment_id).reason
+
+
+def test_what_is_just_being_removed_uses_no_disk(node: Node) -> None:
+    row = started(node, "service", "sleep", "600")
+    executor = registry.executors(node.identity.did)["process"]
+    (work,) = settings.DMS_HOME.path("work", "process").glob(f"*/{row.execution_id}/work")
+    shutil.rmtree(work)
+    assert executor.disk_used_bytes(row.execution_id) == 0
 
 
 def test_a_kept_log_is_never_replaced_by_less(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,7 +217,10 @@ class ProcessExecutor:
         """Return what lies in its work folder, with deleted files that it still holds open."""
         folder = Folder.of(self.root, execution_id)
         group = folder.request.get("groups", {}).get("procs", "")
-        return shim.disk_used(str(folder.path / "work"), group) if folder.exists else 0
+        try:
+            return shim.disk_used(str(folder.path / "work"), group) if folder.exists else 0
+        except FileNotFoundError:
+            return 0  # it is being removed just now
 
     def kill(self, execution_id: str, cause: Cause, detail: str) -> None:
         """Kill the whole sandbox at once; `inspect` then names `cause`. Harmless when it has ended."""
