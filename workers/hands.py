@@ -43,8 +43,13 @@ class Hands:
             if self._idle >= len(self._waiting):
                 self._condition.notify()
             elif self._threads < self._limit:
-                self._threads += 1
-                threading.Thread(target=self._run, name=f"{self._name}-{self._threads}", daemon=True).start()
+                try:
+                    threading.Thread(target=self._run, name=f"{self._name}-hand", daemon=True).start()
+                    self._threads += 1
+                except RuntimeError:  # the machine gives no more threads: those that live do it, or the sweep
+                    if not self._threads:
+                        del self._waiting[key]
+                        return False
         return True
 
     def _next(self) -> tuple[Hashable, Work] | None:

@@ -26,7 +26,7 @@ from workers.executors.registry import executors
 logger = logging.getLogger(__name__)
 STREAMS = ("stdout", "stderr")
 CHUNK_BYTES = 65_536
-FOLLOW_PAUSE_S = 0.25
+FOLLOW_PAUSE_S = 0.5
 
 
 def folder_of(allocation: Allocation) -> Path:

@@ -65,3 +65,16 @@ def test_never_more_than_the_limit_and_everything_is_done() -> None:
     wait_for(
         lambda: not [t for t in threading.enumerate() if t.name.startswith("limited-")], what="their end"
     )
+
+
+def test_a_machine_without_threads_refuses_and_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    hands, done = Hands("test", limit=1), threading.Event()
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", none_left)
+        assert not hands.take("a", done.set)
+    assert hands.take("a", done.set)
+    assert done.wait(WAIT_S)
