@@ -7,13 +7,14 @@ from typing import Any
 from django.db.models import QuerySet
 
 from capabilities.models import Identity
-from capabilities.refusal import not_found
+from capabilities.refusal import Refusal, not_found
 from capabilities.services import is_root
 from deployments import states
 from deployments.models import Allocation, Deployment
 
 # Beyond it nothing can begin with a key, and a pattern of 50 kB is more than SQLite takes.
 ID_LENGTH = 64
+SHOWN = 5
 
 
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
@@ -31,7 +32,8 @@ def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
 def deployment_get(identity: Identity, key: str) -> Deployment:
     """Return a deployment by id, by a prefix of it (8 or more characters), or by a name that only one has.
 
-    Refusal `not_found` for what does not exist and for what the identity may not see: the two look the same.
+    Refusal `not_found` for what does not exist and for what the identity may not see: the two look the same;
+    `ambiguous`, with the ids, for a name that several have.
     """
     rows = visible_to(identity)
     found = rows.filter(pk=key).first()
@@ -39,11 +41,28 @@ def deployment_get(identity: Identity, key: str) -> Deployment:
         matches = list(rows.filter(pk__startswith=key)[:2])
         found = matches[0] if len(matches) == 1 else None
     if found is None:
-        matches = list(rows.filter(name=key)[:2])
-        found = matches[0] if len(matches) == 1 else None
+        matches = list(rows.filter(name=key).order_by("-created_at")[: SHOWN + 1])
+        if len(matches) > 1:
+            raise _ambiguous(key, matches)
+        found = matches[0] if matches else None
     if found is None:
-        raise not_found("deployment", key)
+        refusal = not_found("deployment", key)
+        refusal.hint = (
+            "give its name, its id, or the id's first 8 characters; ./dms get deployments lists them"
+        )
+        raise refusal
     return found
+
+
+def _ambiguous(name: str, matches: list[Deployment]) -> Refusal:
+    ids = ", ".join(f"{row.pk[:8]} ({row.status})" for row in matches[:SHOWN])
+    count = f"{len(matches)}" if len(matches) <= SHOWN else f"more than {SHOWN}"
+    return Refusal(
+        "ambiguous",
+        f"{count} deployments are called {name}",
+        status=409,
+        hint=f"say which by the id; the newest first: {ids}",
+    )
 
 
 def allocation_of(deployment: Deployment, name: str) -> Allocation:

@@ -15,6 +15,7 @@ from dmsweb.launch.table import running_pid
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 60.0
+GET_ONE = "./dms user token NAME makes one, on the machine of that site"
 
 
 class Answered(Refusal):
@@ -49,6 +50,7 @@ class Client:
         if url:
             if not token:
                 raise Refusal("no_token", f"{url} needs a token", hint="give --token TOKEN or set DMS_TOKEN")
+            _check(url, token)
             return cls(url.rstrip("/"), token, False, home)
         try:
             site = json.loads(home.path("run", "site.json").read_text())
@@ -56,6 +58,12 @@ class Client:
             if running_pid(home) is None:
                 # What a killed supervisor left: somebody else may have the port now, and must not get the token.
                 raise ValueError("stale")
+        except PermissionError as error:
+            raise Refusal(
+                "not_allowed",
+                f"{error.filename} may not be read: the site belongs to somebody else",
+                hint="run as the user who started it, or give --url URL --token TOKEN",
+            ) from None
         except (OSError, ValueError, KeyError, TypeError):
             raise site_down(home) from None
         if not token:
@@ -148,13 +156,29 @@ class Client:
                     hint="is the site up there, and is this its port?",
                 )
             return Refusal(
-                "unreachable", f"{self.url} cannot be reached: {fault}", hint="check the name and the network"
+                "unreachable",
+                f"{self.url} cannot be reached: {fault}",
+                hint="check the name, http or https, and the network",
             )
         if isinstance(fault, httpx.TimeoutException):
             return Refusal(
                 "timed_out", f"{self.url} did not answer in time", hint="./dms status shows its state"
             )
         return Refusal("connection_lost", f"the connection to {self.url} broke: {fault}", hint="try again")
+
+
+def _check(url: str, token: str) -> None:
+    """Refuse what can be no address of a site, and what can be no token."""
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL("")
+    if address.scheme not in ("http", "https") or not address.host:
+        raise Refusal(
+            "bad_url", f"{url!r} is not the address of a site", hint="write for example http://127.0.0.1:8765"
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise Refusal("no_token", "the token holds characters that no token has", hint=GET_ONE)
 
 
 def site_down(home: Home) -> Refusal:
@@ -173,4 +197,6 @@ def _answered(response: httpx.Response) -> Refusal:
         document = None
     if not isinstance(document, dict):
         document = {"detail": f"the site answered {response.status_code} {response.reason_phrase}"}
+    if response.status_code == httpx.codes.UNAUTHORIZED:
+        document = {**document, "detail": "the site does not accept the token", "hint": GET_ONE}
     return Answered(document, response.status_code)

@@ -10,6 +10,7 @@ import click
 from capabilities.refusal import Refusal
 from deployments.ensemble.parse import Parsed, parse
 from deployments.ensemble.problems import Report
+from dmsweb.cli.finite import Finite
 from dmsweb.cli.output import EXIT_FAILED, EXIT_TIMED_OUT, Output, table
 from dmsweb.cli.session import Session, verb
 from dmsweb.cli.validate import resolved
@@ -43,10 +44,10 @@ def wait_for(session: Session, deployment_id: str, timeout_s: float) -> dict[str
 @verb("deploy", help="Deploy an ensemble on this node.")
 @click.option("--file", "-f", "file", required=True, help="Ensemble (YAML or JSON); - reads standard input.")
 @click.option("--name", default="", help="What people see; default metadata.name, else the allocations.")
-@click.option("--deadline", "-t", type=float, default=None, help="Seconds within which it must run (600).")
+@click.option("--deadline", "-t", type=Finite(), default=None, help="Seconds within which it must run (600).")
 @click.option("--wait", is_flag=True, help="Wait for Running (services) or Completed (tasks only).")
 @click.option(
-    "--timeout", type=float, default=600.0, help="With --wait: give up watching after; exit code 3."
+    "--timeout", type=Finite(0), default=600.0, help="With --wait: seconds to watch; then exit code 3."
 )
 def deploy(
     session: Session, file: str, name: str, deadline: float | None, wait: bool, timeout: float
@@ -73,6 +74,9 @@ def deploy(
         ),
     )
     if document.get("timed_out"):
+        session.output.log(
+            f"still {document['status']} after {timeout:g} s, and it goes on: ./dms show {deployment_id[:8]}"
+        )
         session.exit(EXIT_TIMED_OUT)
     if document["status"] == "Failed":
         session.exit(EXIT_FAILED)
@@ -100,15 +104,17 @@ def get(session: Session, what: str, status: str, search: str, sort: str, limit:
 
     def people(out: Output) -> None:
         names = COLUMNS[what]
-        rows = [[_short(str(item.get(name) or "")) for name in names] for item in page["items"]]
+        rows = [[_short(name, str(item.get(name) or "")) for name in names] for item in page["items"]]
         out.table(table([name.replace("_", " ") for name in names], rows))
         out.line(f"{len(page['items'])} of {page['total']}")
 
     session.show(page, people)
 
 
-def _short(text: str) -> str:
-    return f"{text[:8]}…" if len(text) == 64 and text.isalnum() else text
+def _short(name: str, text: str) -> str:
+    if name.endswith("at"):
+        return text[:19].replace("T", " ")
+    return text[:8] if len(text) == 64 and text.isalnum() else text
 
 
 def everything(session: Session, deployment: str) -> dict[str, Any]:
@@ -152,7 +158,11 @@ def show(session: Session, deployment: str) -> None:
             for item in document["allocations"]
         ]
         out.table(table(["allocation", "status", "", "address", "ports"], rows))
-        out.table(table(["when", "event"], [[item["at"], item["text"]] for item in document["events"]]))
+        out.table(
+            table(
+                ["when", "event"], [[_short("at", item["at"]), item["text"]] for item in document["events"]]
+            )
+        )
 
     session.show(document, people)
 
@@ -206,7 +216,7 @@ def _names(item: dict[str, Any]) -> set[str]:
 @click.argument("deployment")
 @click.option("--wait", is_flag=True, help="Wait until everything is stopped.")
 @click.option(
-    "--timeout", type=float, default=120.0, help="With --wait: give up watching after; exit code 3."
+    "--timeout", type=Finite(0), default=120.0, help="With --wait: seconds to watch; then exit code 3."
 )
 def shutdown(session: Session, deployment: str, wait: bool, timeout: float) -> None:
     """Invoke /dms/node/deployment/shutdown."""
@@ -217,6 +227,8 @@ def shutdown(session: Session, deployment: str, wait: bool, timeout: float) -> N
         if status in TERMINAL:
             break
         if time.monotonic() > limit:
+            session.show(answer, lambda out: None)
+            session.output.log(f"still {status} after {timeout:g} s, and it goes on: ./dms show {deployment}")
             session.exit(EXIT_TIMED_OUT)
         time.sleep(POLL_S)
     session.show(answer, lambda out: out.line("stopped" if wait else "stopping"))

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from capabilities.refusal import Refusal
+from dmsweb.cli.finite import Finite
 from dmsweb.cli.output import Output, table
 from dmsweb.cli.session import Session, verb
 
@@ -15,7 +17,7 @@ def _size(bytes_: int) -> str:
 
 
 @verb("onboard", help="Offer a part of this machine; again to change it.")
-@click.option("--cpu", "-C", type=float, required=True, help="Cores.")
+@click.option("--cpu", "-C", type=Finite(), required=True, help="Cores.")
 @click.option("--ram", "-R", required=True, help="Memory: 4GiB, 512MiB; a bare number is GiB.")
 @click.option("--disk", "-D", required=True, help="Disk for workloads: 10GiB; a bare number is GiB.")
 @click.option("--gpus", "-G", default="", help='GPUs as index:GiB, e.g. "0:4,1:8"; default: all, at 90 %.')
@@ -38,6 +40,13 @@ def offboard(session: Session) -> None:
 def resources(session: Session) -> None:
     """Read the ledger of the site's node."""
     nodes = session.get("/nodes/", limit=1)["items"]
+    if not nodes:
+        raise Refusal(
+            "not_found",
+            "there is no node here that you may see",
+            status=404,
+            hint="./dms cap grant gives rights on it",
+        )
     ledger = session.get(f"/nodes/{nodes[0]['id']}/ledger/")
 
     def people(out: Output) -> None:

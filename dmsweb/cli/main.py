@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -91,22 +92,36 @@ def run(arguments: Sequence[str]) -> int:
     try:
         # Without its standalone mode click returns the code of `session.exit`, else the verb's own None.
         code = cli.main(list(arguments), prog_name="dms", standalone_mode=False, obj=session)
+    except click.exceptions.NoArgsIsHelpError as fault:
+        session.output.log(fault.format_message())
+        return EXIT_USAGE
     except click.UsageError as fault:
         return _usage(session, arguments, fault)
     except (click.Abort, KeyboardInterrupt):
         session.output.log("interrupted")
         return 130
     except Refusal as refusal:
-        document = refusal.problem()
-        if session.json:
-            session.output.json(document)
-        session.output.problem(document)
-        return EXIT_TIMED_OUT if refusal.code == "timed_out" else EXIT_FAILED
+        return _refused(session, refusal)
     except BrokenPipeError:
         # The reader has gone (`| head`); what is still buffered must not raise again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_FAILED
+    except Exception as error:  # noqa: BLE001 - the last word of every verb, whatever went wrong
+        from dmsweb.cli.faults import unexpected
+
+        return _refused(session, unexpected(error, session.home))
     return code if isinstance(code, int) else EXIT_DONE
+
+
+def _refused(session: Session, refusal: Refusal) -> int:
+    document = refusal.problem()
+    trace = document.pop("trace", "")
+    if session.json:
+        session.output.json(document)
+    if trace:
+        session.output.log(trace.rstrip())
+    session.output.problem(document)
+    return EXIT_TIMED_OUT if refusal.code == "timed_out" else EXIT_FAILED
 
 
 def _usage(session: Session, arguments: Sequence[str], fault: click.UsageError) -> int:
@@ -126,4 +141,8 @@ def _usage(session: Session, arguments: Sequence[str], fault: click.UsageError) 
 
 def main() -> NoReturn:
     """Run with the process's arguments and exit."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # In a locale without the letter a question mark stands for it; a name must not end the command.
+            stream.reconfigure(errors="replace")
     raise SystemExit(run(sys.argv[1:]))

@@ -42,12 +42,19 @@ class Output:
 
     def json(self, document: Any) -> None:
         """Print one JSON document."""
-        sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
-        sys.stdout.flush()
+        self._write_json(document, indent=2)
 
     def json_line(self, document: Any) -> None:
         """Print one line of JSON Lines."""
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, default=str) + "\n")
+        self._write_json(document)
+
+    def _write_json(self, document: Any, indent: int | None = None) -> None:
+        text = json.dumps(document, indent=indent, ensure_ascii=False, default=str)
+        try:
+            text.encode(sys.stdout.encoding or "utf-8")
+        except UnicodeEncodeError:  # a locale without these letters: escaped, the document is the same
+            text = json.dumps(document, indent=indent, default=str)
+        sys.stdout.write(text + "\n")
         sys.stdout.flush()
 
     def line(self, text: str = "") -> None:
@@ -74,8 +81,9 @@ class Output:
         from rich.text import Text
 
         shown = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-        for header in found.headers:
-            shown.add_column(header, overflow="fold")
+        for index, header in enumerate(found.headers):
+            # What a row is called is what people type next: it stays in one piece however narrow the window.
+            shown.add_column(header, overflow="fold", no_wrap=index == 0)
         for row in found.rows:
             shown.add_row(*(Text(clean(cell)) for cell in row))
         Console(no_color="NO_COLOR" in os.environ or None, highlight=False).print(shown)
@@ -87,21 +95,31 @@ class Output:
             self.line("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
     def problem(self, document: Mapping[str, Any]) -> None:
-        """Say a problem document on stderr: the detail, every reason, the hint."""
-        self.log(f"dms: {document.get('detail') or document.get('title') or 'refused'}")
+        """Say a problem document on stderr: the detail, every reason that adds to it, the hint."""
+        detail = str(document.get("detail") or document.get("title") or "refused")
+        hint = str(document.get("hint") or "")
+        self.log(f"dms: {detail}")
         reasons = document.get("errors")
-        for reason in reasons if isinstance(reasons, list) else []:
-            self.log(f"  - {reason_line(reason)}")
-        if document.get("hint"):
-            self.log(f"  hint: {document['hint']}")
+        lines = [reason_line(reason, hint) for reason in reasons] if isinstance(reasons, list) else []
+        if len(lines) > 1 or (lines and not detail.endswith(lines[0])):
+            for line in lines:
+                self.log(f"  - {line}")
+        if hint and not any(line.endswith(hint) for line in lines):
+            self.log(f"  hint: {hint}")
 
 
-def reason_line(reason: Any) -> str:
-    """Return one reason of a problem document on one line."""
+def reason_line(reason: Any, said: str = "") -> str:
+    """Return one reason of a problem document on one line, saying nothing twice; `said`: the document's hint."""
     if not isinstance(reason, Mapping):
         return str(reason)
-    where = reason.get("subject") or reason.get("path")
-    text = f"{where}: {reason.get('message', '')}" if where else str(reason.get("message", ""))
-    if reason.get("needed") or reason.get("available"):
-        text += f" (needed {reason.get('needed', '?')}, available {reason.get('available', '?')})"
-    return f"{text}; {reason['hint']}" if reason.get("hint") else text
+    text = str(reason.get("message") or "")
+    where = str(reason.get("subject") or reason.get("path") or "")
+    if where and not text.startswith(where):
+        text = f"{where}: {text}"
+    needed, available = str(reason.get("needed") or ""), str(reason.get("available") or "")
+    if needed and available and not (needed in text and available in text):
+        text += f" (needed {needed}, available {available})"
+    elif not needed and available and available not in text:
+        text += f" (given {available})"
+    hint = str(reason.get("hint") or "")
+    return f"{text}; {hint}" if hint and hint != said else text

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from capabilities.refusal import Refusal
 from dmsweb.cli.output import EXIT_FAILED, Output, table
 from dmsweb.cli.session import Session, verb
 from dmsweb.launch import control
@@ -35,7 +36,9 @@ def up(session: Session, port: int | None, bind: str, detach: bool) -> None:
         session.show(before, lambda out: out.line(f"already running: {before['url']}"))
         return
     if port is None:
-        port = int(os.environ.get("DMS_PORT") or control.remembered_port(home) or DEFAULT_PORT)
+        port = _wanted_port()
+    if port is None:
+        port = control.remembered_port(home) or DEFAULT_PORT
     started, found = bring_up(home, bind, port, detach=detach)
     notes = admin_lines(found["admin"]) if found else []
     missing = lacks(home)
@@ -49,6 +52,13 @@ def up(session: Session, port: int | None, bind: str, detach: bool) -> None:
         session.show(document, people)
     if not detach:
         session.exit(stay(home, started, notes, missing, quiet=session.json))
+
+
+def _wanted_port() -> int | None:
+    text = os.environ.get("DMS_PORT", "")
+    if text and not (text.isascii() and text.isdecimal() and int(text) <= 65535):
+        raise Refusal("cannot_start", f"DMS_PORT is {text!r}", hint="set it to a number from 0 to 65535")
+    return int(text) if text else None
 
 
 @verb("down", help="Stop the site and everything it started.")

@@ -76,7 +76,7 @@ class Supervisor:
             self.home.create()
         except OSError as error:
             raise StartFault(
-                f"the home {self.home.root} cannot be written ({error.strerror or error})",
+                f"the home {self.home.root} cannot be written ({error.filename}: {error.strerror or error})",
                 "choose another with DMS_HOME",
             ) from None
         self._lock = table.take_lock(self.home)

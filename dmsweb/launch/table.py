@@ -49,9 +49,14 @@ def take_lock(home: Home) -> IO[str] | None:
 
 
 def running_pid(home: Home) -> int | None:
-    """Return the pid of the supervisor that holds the lock, or None: the site is down."""
+    """Return the pid of the supervisor that holds the lock, or None: the site is down.
+
+    PermissionError when the home belongs to somebody else: then nobody here can say whether it runs.
+    """
     try:
         file = home.path("run", "supervisor.lock").open("r+")
+    except PermissionError:
+        raise
     except OSError:
         return None
     with file:

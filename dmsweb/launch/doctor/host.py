@@ -55,13 +55,13 @@ def disk(home: Home) -> Check:
     place = home.root
     while not place.exists():
         place = place.parent
-    if not os.access(place, os.W_OK):
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
         return Check(
             "disk",
             False,
-            f"{place} cannot be written",
+            f"{place} cannot be written" if place.is_dir() else f"{place} is a file, not a folder",
             "the site does not start",
-            "set DMS_HOME",
+            "correct its owner, or set DMS_HOME to a folder that you may write",
             needed=True,
         )
     free = shutil.disk_usage(place).free
@@ -81,6 +81,8 @@ def port(home: Home, wanted: int | None) -> Check:
     site = table.read_json(home.path("run", "site.json"))
     if site and table.running_pid(home):
         return Check("ports", True, f"the site listens on {site.get('bind')} port {site.get('port')}")
+    asked = os.environ.get("DMS_PORT", "")
+    wanted = wanted or (int(asked) if asked.isdecimal() else None)
     number = wanted or int(table.read_json(home.path("run", "last.json")).get("port", 8765))
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

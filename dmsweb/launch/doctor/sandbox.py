@@ -27,7 +27,10 @@ def user_namespaces() -> Check:
     said = tried(["unshare", "--user", "--map-root-user", "true"])
     if said is None:
         return Check("user_namespaces", True, "allowed")
-    return Check("user_namespaces", False, said, COST, _switch() or "allow user namespaces on this machine")
+    hint = (
+        "allow user namespaces on this machine" if shutil.which("unshare") else "apt-get install util-linux"
+    )
+    return Check("user_namespaces", False, said, COST, _switch() or hint)
 
 
 def sandbox() -> Check:
