@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from capabilities.refusal import Refusal
 from deployments import states
 from deployments.models import Allocation, Bid, Deployment
+from deployments.services import advance
 from deployments.services.advance import deployment_advance
 from deployments.services.timeline import IllegalArrow, move
 from node.models import PortReservation, Reservation
@@ -133,6 +135,31 @@ def test_the_deadline_ends_what_does_not_start() -> None:
     assert deployment_advance(deployment.pk) == states.FAILED
     deployment.refresh_from_db()
     assert "deadline" in deployment.reason
+
+
+@pytest.mark.parametrize("phase", [states.PREPARING, states.COMMITTING, states.PROVISIONING])
+@pytest.mark.parametrize("too_late", [False, True])
+def test_a_stop_and_a_deadline_free_everything_in_each_phase(phase: str, too_late: bool) -> None:
+    node, owner = world.make_node(), world.make_owner()
+    docker = {"type": "docker", "image": "alpine:3"}
+    tree = world.ensemble({"one": world.allocation("service", executor="docker", execution=docker)})
+    tree["nodes"]["here"]["ports"] = [{"public": 0, "private": 80, "allocation": "one"}]
+    deployment = world.submit(node, owner, tree)
+    while deployment.status != phase:
+        with transaction.atomic():
+            assert advance._step(deployment, None)
+    assert PortReservation.objects.exists() == (phase == states.PROVISIONING)
+    if too_late:
+        late = timezone.now() - timedelta(seconds=1)
+        Deployment.objects.filter(pk=deployment.pk).update(deadline_at=late)
+    else:
+        shut_down(deployment)
+    assert deployment_advance(deployment.pk) == (states.FAILED if too_late else states.COMPLETED)
+    deployment.refresh_from_db()
+    assert deployment.reason == (f"the deadline passed while {phase}" if too_late else "")
+    assert not Reservation.objects.exists()
+    assert not PortReservation.objects.exists()
+    assert not deployment.allocations.exclude(status="terminated").exists()
 
 
 def test_an_impossible_arrow_is_refused_and_a_lost_race_too() -> None:
