@@ -65,7 +65,13 @@ def deploy(
             answer, lambda out: out.line(f"{deployment_id}\nwatch it: ./dms show {deployment_id[:8]}")
         )
         return
-    document = wait_for(session, deployment_id, timeout)
+    try:
+        document = wait_for(session, deployment_id, timeout)
+    except KeyboardInterrupt:
+        session.output.log(
+            f"the deployment goes on: ./dms show {deployment_id[:8]} shows it, shutdown ends it"
+        )
+        raise
     answer = {"id": deployment_id, "status": document["status"], "reason": document["reason"]}
     session.show(
         answer,

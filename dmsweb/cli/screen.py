@@ -18,7 +18,8 @@ def screen(status: dict[str, Any], lacks: Sequence[Check], notes: Sequence[str])
     """Draw the site's processes, its address and what this machine lacks."""
     processes = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("process", "state", "restarts", "pid", "memory"):
-        processes.add_column(title, justify="right" if title in ("restarts", "pid", "memory") else "left")
+        right = title in ("restarts", "pid", "memory")
+        processes.add_column(title, justify="right" if right else "left", no_wrap=title == "process")
     for entry in status["processes"]:
         processes.add_row(
             entry["name"],

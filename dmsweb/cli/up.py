@@ -40,17 +40,27 @@ def bring_up(home: Home, bind: str, port: int, *, detach: bool) -> tuple[control
         raise Refusal("cannot_start", str(fault)) from None
     started = control.start(home, bind, port, detach=detach)
     found: dict[str, Any] = {}
+    try:
+        _follow(home, started, found)
+    except BaseException:
+        _end(started)
+        for line in admin_lines(found["admin"]) if found else []:
+            say(line)  # the account is made, and this was the only time that its password is known
+        raise
+    return started, found
+
+
+def _follow(home: Home, started: control.Start, found: dict[str, Any]) -> None:
+    """Pass on what the supervisor reports until the site is ready."""
     for report in started.reports(NUMBERS.ready_timeout_s):
         if "progress" in report:
             say(report["progress"])
         if "admin" in report:
             found["admin"] = report["admin"]
         if "ready" in report:
-            return started, found
+            return
         if "fault" in report:
-            _end(started)
             raise Refusal("cannot_start", report["fault"], hint=report.get("hint", ""), status=500)
-    _end(started)
     raise Refusal(
         "cannot_start", "the supervisor ended", hint=f"see {home.path('log', 'supervisor.log')}", status=500
     )
@@ -62,9 +72,12 @@ def lacks(home: Home) -> list[Check]:
 
 
 def admin_lines(admin: dict[str, str]) -> list[str]:
-    """Tell the first password, once."""
+    """Tell the first password, once, and what to do first."""
     return [
-        f"admin name: {admin['name']}   password: {admin['password']}   (shown once; kept nowhere in the clear)"
+        f"admin name: {admin['name']}   password: {admin['password']}",
+        "  (shown this once; ./dms user login-link lets you in without it)",
+        "next: ./dms onboard --cpu 1 --ram 4GiB --disk 10GiB --no-gpu offers a part of this machine,",
+        "  then ./dms deploy -f examples/hello.yaml --wait runs something on it",
     ]
 
 
@@ -96,6 +109,7 @@ def stay(
                 started.process.wait(REFRESH_S)
             except subprocess.TimeoutExpired:
                 continue
+    say("stopped")
     return started.process.returncode
 
 
