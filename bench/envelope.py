@@ -154,16 +154,8 @@ def run() -> list[Result]:
 
 
 def _result(name: str, ours: list[float], floors: list[float], bar: float) -> Result:
-    ratio = statistics.median(mine / floor for mine, floor in zip(ours, floors, strict=True))
-    return Result(
-        name,
-        round(statistics.median(ours), 1),
-        round(statistics.median(floors), 1),
-        "1/s",
-        round(ratio, 3),
-        bar,
-        ratio >= bar,
-    )
+    mine, floor = statistics.median(ours), statistics.median(floors)
+    return Result(name, mine, floor, "1/s", bar, mine / floor >= bar, bar_on="ratio")
 
 
 if __name__ == "__main__":

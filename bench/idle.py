@@ -35,8 +35,8 @@ def run() -> list[Result]:
     memory = float(sum(entry["pss_bytes"] for entry in status["processes"]))
     memory_ok, processor_ok = memory < MEMORY_BAR_BYTES, percent < PROCESSOR_BAR_PERCENT
     return [
-        Result("idle-memory", memory, MEMORY_FLOOR_BYTES, "bytes", memory, MEMORY_BAR_BYTES, memory_ok),
-        Result("idle-processor", percent, 0.0, "% of a core", percent, PROCESSOR_BAR_PERCENT, processor_ok),
+        Result("idle-memory", memory, MEMORY_FLOOR_BYTES, "bytes", MEMORY_BAR_BYTES, memory_ok),
+        Result("idle-processor", percent, 0.0, "% of a core", PROCESSOR_BAR_PERCENT, processor_ok),
     ]
 
 

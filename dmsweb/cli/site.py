@@ -135,7 +135,7 @@ def bench(session: Session, names: tuple[str, ...]) -> None:
     document: dict[str, Any] = json.loads(done.stdout or '{"results": []}')
 
     def people(out: Output) -> None:
-        columns = ("name", "ours", "floor", "unit", "ratio", "bar", "pass")
+        columns = ("name", "ours", "floor", "unit", "ratio", "bar", "bar_on", "pass")
         out.table(
             table(list(columns), [[_cell(item[name]) for name in columns] for item in document["results"]])
         )
