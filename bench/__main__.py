@@ -67,9 +67,8 @@ def main() -> int:
         for item in results:
             mark = "meets" if item["pass"] else "MISSES"
             taken = f"{item['ours']:.4g} against {item['floor']:.4g} {item['unit']}"
-            print(
-                f"{item['name']}: {taken}; {item['ratio']:.3g} times the floor; {mark} {item['bar']:g} on {item['bar_on']}"
-            )
+            bar = f"{mark} {item['bar']:g} on {item['bar_on']}"
+            print(f"{item['name']}: {taken}; {item['ratio']:.3g} times the floor; {bar}")
     return 0 if not broken and all(item["pass"] for item in results) else 1
 
 
