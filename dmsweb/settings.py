@@ -192,8 +192,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": ["dmsweb.api.parsing.BoundedJSON"],
     "DEFAULT_PAGINATION_CLASS": "dmsweb.api.pagination.Page",
     "DEFAULT_FILTER_BACKENDS": [
-        "django_filters.rest_framework.DjangoFilterBackend",
-        "rest_framework.filters.OrderingFilter",
+        "dmsweb.api.filtering.SpeakingFilters",
+        "dmsweb.api.filtering.SpeakingOrder",
         "dmsweb.api.searching.BoundedSearch",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -207,6 +207,7 @@ SPECTACULAR_SETTINGS = {
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "POSTPROCESSING_HOOKS": ["dmsweb.api.schema.add_behaviors"],
     "SCHEMA_PATH_PREFIX": "/api/v1",

@@ -17,6 +17,8 @@ function state(word, colour) {
   mark.className = `state state-${colour}`;
 }
 
+const over = () => byId("log-choice").hasAttribute("data-ended");
+const nothing = () => over() ? "Nothing was started, so there is no log." : "The log appears here as soon as an allocation has started.";
 const atEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 40;
 
 function paint() {
@@ -24,7 +26,7 @@ function paint() {
   const follow = atEnd();
   const search = byId("log-search").value.trim().toLowerCase();
   if (!search) {
-    box.textContent = text || (current ? "" : "The log appears here as soon as an allocation has started.");
+    box.textContent = text || (current ? "" : nothing());
   } else {
     const lines = text.split("\n").filter((line) => line.toLowerCase().includes(search));
     const parts = [];
@@ -62,6 +64,11 @@ function follow() {
   const allocation = byId("log-allocation").value;
   const stream = byId("log-stream").value;
   const wanted = allocation && `${allocation}?stream=${stream}`;
+  if (!wanted && !current) {
+    if (over()) state("no log", "grey");
+    repaint();
+    return;
+  }
   if (wanted === current) return;
   current = wanted;
   failures = 0;
