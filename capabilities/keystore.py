@@ -127,7 +127,9 @@ def read(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             data = file.read(_FILE_MAX + 1)
     except FileNotFoundError:
-        raise KeystoreFault("key_not_found", f"key not found: {path}", "List what there is.") from None
+        raise KeystoreFault(
+            "key_not_found", f"key not found: {path}", "./dms key list shows what there is"
+        ) from None
     if len(data) > _FILE_MAX:
         raise KeystoreFault("keystore_size", f"{path} is larger than {_FILE_MAX} bytes")
     try:

@@ -61,7 +61,8 @@ def user_create(name: str, password: str | None = None, admin: bool = False) -> 
         user.clean_fields()
         user.validate_unique()
     except ValidationError as error:
-        raise _invalid("account", error) from None
+        hint = "choose another name; ./dms user login-link NAME lets in who has an account already"
+        raise _invalid("account", error, hint) from None
     with transaction.atomic():
         user.save()
         identity = identity_for_user(user)
@@ -176,7 +177,7 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def _invalid(what: str, error: ValidationError) -> Refusal:
+def _invalid(what: str, error: ValidationError, hint: str = "") -> Refusal:
     reasons = []
     fields = error.message_dict if hasattr(error, "error_dict") else {what: error.messages}
     for path, messages in fields.items():
@@ -184,5 +185,6 @@ def _invalid(what: str, error: ValidationError) -> Refusal:
     return Refusal(
         "invalid_request",
         f"the {what} cannot be accepted: {' '.join(reason.message for reason in reasons)}",
+        hint=hint,
         reasons=tuple(reasons),
     )

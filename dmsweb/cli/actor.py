@@ -253,7 +253,10 @@ def _describe(out: Output, entry: Mapping[str, Any]) -> None:
         ]
         for name, member in schema.get("properties", {}).items()
     ]
-    out.table(table(["member", "type", "", "what"], rows))
+    if rows:
+        out.table(table(["member", "type", "", "what"], rows))
+    else:
+        out.line("it takes no members: invoke it as it is")
 
 
 def _object(text: str, what: str) -> dict[str, Any]:
@@ -269,5 +272,6 @@ def _object(text: str, what: str) -> dict[str, Any]:
 def _read(file: str) -> str:
     try:
         return Path(file).read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise Refusal("unreadable_file", f"{file}: {error}", hint="give a file with an envelope") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else "this is no UTF-8 text"
+        raise Refusal("unreadable_file", f"{file}: {reason}", hint="give a file with an envelope") from None

@@ -17,7 +17,10 @@ from capabilities.refusal import Refusal
 from dmsweb.cli.deployments import ensemble_text, everything, wait_for
 from dmsweb.cli.output import EXIT_FAILED
 from dmsweb.cli.session import Session, verb
+from dmsweb.cli.site import DEFAULT_PORT
 from dmsweb.launch import control
+from dmsweb.launch.fault import StartFault
+from dmsweb.launch.listen import listening
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 SHARE_OF_MEMORY = 4
@@ -35,7 +38,10 @@ def demo(session: Session, once: bool) -> None:
     was_running = bool(control.status(session.home)["ready"])
     if not was_running:
         say("starting the site")
-        _dms(session, "up", "--detach", *(("--port", "0") if once else ()))
+        if once or _taken(session):
+            _dms(session, "up", "--detach", "--port", "0")
+        else:
+            _dms(session, "up", "--detach")
     try:
         answer = _run(session, say)
     finally:
@@ -44,6 +50,18 @@ def demo(session: Session, once: bool) -> None:
     session.show(answer, lambda out: _people(out.line, answer, once))
     if answer["status"] != "Completed":
         session.exit(EXIT_FAILED)
+
+
+def _taken(session: Session) -> bool:
+    """Say whether nobody chose a port and something else has the usual one."""
+    if os.environ.get("DMS_PORT") or control.remembered_port(session.home):
+        return False
+    try:
+        listening("127.0.0.1", DEFAULT_PORT).close()
+    except StartFault:
+        session.output.log(f"port {DEFAULT_PORT} is in use; taking a free one")
+        return True
+    return False
 
 
 def _run(session: Session, say: Any) -> dict[str, Any]:
@@ -98,17 +116,36 @@ def _node(session: Session) -> dict[str, Any]:
 def _dms(session: Session, *args: str) -> str:
     """Run another verb on the same home; its progress goes to stderr."""
     done = subprocess.run(
-        [sys.executable, "-m", "dmsweb.cli", *args],
+        [
+            sys.executable,
+            "-m",
+            "dmsweb.cli",
+            *args,
+            *(["--json"] if session.json and args[0] == "up" else []),
+        ],
         env=os.environ | {"DMS_HOME": str(session.home.root)},
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
     if done.returncode:
+        if session.json:
+            raise _forwarded(done.stdout, f"./dms {' '.join(args)}")
         raise Refusal("failed", f"./dms {' '.join(args)} failed", hint="the lines above say why")
     if args[0] == "up":
         sys.stderr.write(done.stdout)
     return done.stdout
+
+
+def _forwarded(stdout: str, command: str) -> Refusal:
+    """Return the refusal whose problem document another verb printed."""
+    try:
+        document = json.loads(stdout)
+        code = str(document["type"]).rpartition(":")[2]
+    except (ValueError, KeyError, TypeError):
+        return Refusal("failed", f"{command} failed", hint="the lines above say why")
+    detail = f"{command} failed: {document.get('detail', '')}"
+    return Refusal(code, detail, hint=str(document.get("hint", "")))
 
 
 def _people(line: Any, answer: dict[str, Any], once: bool) -> None:

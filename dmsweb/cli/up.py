@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -34,6 +35,16 @@ def bring_up(home: Home, bind: str, port: int, *, detach: bool) -> tuple[control
 
     Refusal with the supervisor's one sentence when it cannot start; then nothing is left running.
     """
+    try:
+        home.create()
+    except OSError as error:
+        raise Refusal(
+            "cannot_start",
+            f"the home {home.root} cannot be written ({error.filename}: {error.strerror or error})",
+            hint="choose another with DMS_HOME",
+            status=500,
+        ) from None
+    os.environ["DMS_HOME"] = str(home.root)  # also when --home chose it: whatever starts from here uses it
     try:
         assets(say)
     except SetUpFault as fault:

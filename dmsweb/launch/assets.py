@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dmsweb.launch.environment import place
+from dmsweb.launch.environment import SetUpFault, place
 from dmsweb.launch.npm import npm_ci
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +80,9 @@ def sprite(folder: Path, names: Iterable[str]) -> str:
 
 def _collect() -> None:
     command = [sys.executable, str(ROOT / "manage.py"), "collectstatic", "--noinput", "--verbosity", "0"]
-    subprocess.run(command, check=True, stdout=sys.stderr, env={**os.environ, "DMS_LOG_LEVEL": "ERROR"})
+    environment = {**os.environ, "DMS_LOG_LEVEL": "ERROR"}
+    if subprocess.run(command, check=False, stdout=sys.stderr, env=environment).returncode:
+        raise SetUpFault("collecting the static files failed; the lines above say why")
 
 
 def _replace(path: Path, content: bytes) -> None:

@@ -38,7 +38,8 @@ def _bound(bind: str, port: int) -> socket.socket:
 def _fault(bind: str, port: int, error: OSError) -> StartFault:
     if error.errno == errno.EADDRINUSE:
         return StartFault(
-            f"port {port} on {bind} is in use", "choose another with --port N, or --port 0 for a free one"
+            f"port {port} on {bind} is in use",
+            "choose another with --port N (or DMS_PORT=N); 0 takes a free one",
         )
     if error.errno == errno.EACCES:
         return StartFault(

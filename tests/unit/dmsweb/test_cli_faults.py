@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -175,3 +176,28 @@ def test_windows_line_ends_and_byte_order_marks_are_fine(capsys, tmp_path):
         path = tmp_path / "e.yaml"
         path.write_bytes(data)
         assert said(capsys, "validate", str(path), code=0)[0]["valid"]
+
+
+def test_a_demo_that_cannot_start_says_why_in_its_document(capsys, monkeypatch, tmp_path):
+    home = tmp_path / "home"
+    home.write_text("")
+    monkeypatch.setenv("DMS_PORT", "0")
+    document, _ = said(capsys, "demo", "--home", str(home), code=1)
+    assert document["type"] == "urn:dms:problem:cannot_start"
+    assert "cannot be written" in document["detail"]
+
+
+def test_a_demo_takes_a_free_port_when_nobody_chose_one(monkeypatch, tmp_path):
+    from dmsweb.cli import demo
+    from dmsweb.cli.session import Session
+    from dmsweb.home import Home
+
+    session = Session(home=Home(tmp_path))
+    monkeypatch.delenv("DMS_PORT", raising=False)
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(demo, "DEFAULT_PORT", other.getsockname()[1])
+        assert demo._taken(session)
+        monkeypatch.setenv("DMS_PORT", "1")
+        assert not demo._taken(session)
+    monkeypatch.delenv("DMS_PORT")
+    assert not demo._taken(session)
