@@ -147,7 +147,7 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
         return DeploymentDetailSerializer if self.action == "retrieve" else super().get_serializer_class()
 
     def get_object(self) -> Deployment:
-        """Return a deployment by id, by the beginning of it, or by its name where only one has it."""
+        """Return a deployment by id, by the beginning of it, or by its name."""
         return deployment_get(identity_of(self.request), self.kwargs["pk"])
 
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=EventSerializer)

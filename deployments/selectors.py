@@ -30,10 +30,11 @@ def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
 
 
 def deployment_get(identity: Identity, key: str) -> Deployment:
-    """Return a deployment by id, by a prefix of it (8 or more characters), or by a name that only one has.
+    """Return a deployment by id, by a prefix of it (8 or more characters), or by name: the one of that name that
+    has not ended, else the newest.
 
     Refusal `not_found` for what does not exist and for what the identity may not see: the two look the same;
-    `ambiguous`, with the ids, for a name that several have.
+    `ambiguous`, with the ids, for a name that several have which have not ended.
     """
     rows = visible_to(identity)
     found = rows.filter(pk=key).first()
@@ -41,10 +42,11 @@ def deployment_get(identity: Identity, key: str) -> Deployment:
         matches = list(rows.filter(pk__startswith=key)[:2])
         found = matches[0] if len(matches) == 1 else None
     if found is None:
-        matches = list(rows.filter(name=key).order_by("-created_at")[: SHOWN + 1])
-        if len(matches) > 1:
-            raise _ambiguous(key, matches)
-        found = matches[0] if matches else None
+        named = rows.filter(name=key).order_by("-created_at")
+        live = list(named.filter(status__in=states.UNFINISHED)[: SHOWN + 1])
+        if len(live) > 1:
+            raise _ambiguous(key, live)
+        found = live[0] if live else named.first()
     if found is None:
         refusal = not_found("deployment", key)
         refusal.hint = (
@@ -59,7 +61,7 @@ def _ambiguous(name: str, matches: list[Deployment]) -> Refusal:
     count = f"{len(matches)}" if len(matches) <= SHOWN else f"more than {SHOWN}"
     return Refusal(
         "ambiguous",
-        f"{count} deployments are called {name}",
+        f"{count} deployments called {name} have not ended",
         status=409,
         hint=f"say which by the id; the newest first: {ids}",
     )

@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from capabilities.models import Identity
 from capabilities.refusal import Refusal
+from deployments.models import Deployment
 from deployments.selectors import deployment_get
 from deployments.services.submit import deployment_submit
 from tests.unit.deployments import world
@@ -14,7 +15,7 @@ from tests.unit.deployments import world
 pytestmark = pytest.mark.django_db
 
 
-def test_a_name_that_several_have_is_refused_with_their_ids() -> None:
+def test_a_name_means_the_one_that_lives_else_the_newest() -> None:
     node, alice, bob = world.make_node(), world.make_owner("alice"), world.make_owner("bob")
     text = world.ensemble({"one": world.allocation()}, metadata={"name": "hello"})
 
@@ -28,12 +29,16 @@ def test_a_name_that_several_have_is_refused_with_their_ids() -> None:
     with pytest.raises(Refusal) as refused:
         deployment_get(alice, "hello")
     assert (refused.value.code, refused.value.status) == ("ambiguous", 409)
-    assert refused.value.detail == "2 deployments are called hello"
+    assert refused.value.detail == "2 deployments called hello have not ended"
     hint = refused.value.hint
     assert hint.index(second[:8]) < hint.index(first[:8])
     assert hint.count("(Preparing)") == 2
     assert deployment_get(alice, first[:8]).pk == first
-    for _ in range(4):
+    Deployment.objects.filter(pk=second).update(status="Completed")
+    assert deployment_get(alice, "hello").pk == first, "the one that has not ended"
+    Deployment.objects.filter(pk=first).update(status="Failed")
+    assert deployment_get(alice, "hello").pk == second, "the newest"
+    for _ in range(6):
         submit(alice)
     with pytest.raises(Refusal, match="more than 5"):
         deployment_get(alice, "hello")
