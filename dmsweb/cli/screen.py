@@ -14,8 +14,14 @@ from dmsweb.launch.doctor.check import Check
 COLOURS = {"running": "green", "starting": "blue", "restarting": "yellow", "stopped": "dim"}
 
 
-def screen(status: dict[str, Any], lacks: Sequence[Check], notes: Sequence[str]) -> RenderableType:
-    """Draw the site's processes, its address and what this machine lacks."""
+def remarks(lacks: Sequence[Check], notes: Sequence[str]) -> RenderableType:
+    """Draw what is said once, above what changes: a small window would cut it off, the password with it."""
+    lacking = [Text(f"{lack.name}: {lack.detail}. {lack.hint}", style="yellow") for lack in lacks]
+    return Group(*[Text(note) for note in notes], *lacking)
+
+
+def screen(status: dict[str, Any]) -> RenderableType:
+    """Draw the site's processes and its address."""
     processes = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     for title in ("process", "state", "restarts", "pid", "memory"):
         right = title in ("restarts", "pid", "memory")
@@ -31,15 +37,12 @@ def screen(status: dict[str, Any], lacks: Sequence[Check], notes: Sequence[str])
     head = Text.assemble(("dmsweb ", "bold"), (status["url"] or "", "bold cyan"), f"   home {status['home']}")
     if not status["ready"]:
         head.append("   not ready", style="yellow")
-    tail = [Text(note) for note in notes]
-    tail += [Text(f"{lack.name}: {lack.detail}. {lack.hint}", style="yellow") for lack in lacks]
     return Group(
         head,
         Text(status["did"] or "", style="dim"),
         Text(),
         processes,
         Text(),
-        *tail,
         Text("Ctrl-C stops", "dim"),
     )
 

@@ -14,7 +14,7 @@ from rich.live import Live
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
-from dmsweb.cli.screen import lines, screen
+from dmsweb.cli.screen import lines, remarks, screen
 from dmsweb.home import Home
 from dmsweb.launch import control
 from dmsweb.launch.assets import assets
@@ -110,12 +110,13 @@ def stay(
             print(line, flush=True)  # noqa: T201
         return started.process.wait()
     shown: dict[str, Any] = {}
-    with Live(console=console, auto_refresh=False, screen=False) as live:
+    console.print(remarks(missing, notes))
+    with Live(console=console, auto_refresh=False, screen=False, vertical_overflow="visible") as live:
         while started.process.poll() is None:
             status = control.status(home)
             if status["processes"] and status != shown:
                 shown = status
-                live.update(screen(status, missing, notes), refresh=True)
+                live.update(screen(status), refresh=True)
             try:
                 started.process.wait(REFRESH_S)
             except subprocess.TimeoutExpired:
