@@ -93,7 +93,7 @@ class Engine:
         except requests.RequestException as error:
             self.reset()
             hint = "Start the daemon (systemctl start docker) or look into its log."
-            answer = Availability(False, f"the engine does not answer: {error}", hint)
+            answer = Availability(False, f"the engine does not answer: {_words(error)}", hint)
         self._seen = (time.monotonic(), answer)
         return answer
 
@@ -176,7 +176,9 @@ class Engine:
                     return self._open(address)
                 except (requests.RequestException, DockerException) as error:
                     hint = "Start the daemon (systemctl start docker), or correct DOCKER_HOST."
-                    problem = Availability(False, f"the engine at {address} does not answer: {error}", hint)
+                    problem = Availability(
+                        False, f"the engine at {address} does not answer: {_words(error)}", hint
+                    )
             problems.append(problem)
         # The most telling obstacle is one with a socket: "no permission" helps more than "none found".
         told = next((p for p in problems if not p.detail.startswith("no engine socket")), problems[0])
@@ -220,3 +222,13 @@ def unreachable(detail: str) -> ExecutorError:
 def words(error: APIError) -> str:
     """Return the engine's own words without the SDK's frame around them."""
     return str(error.explanation or error)
+
+
+def _words(error: BaseException) -> str:
+    """Return what the machine said at the bottom of `error` ("connection refused"), else all of it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror.lower()
+        cause = cause.__cause__ or cause.__context__
+    return str(error)
