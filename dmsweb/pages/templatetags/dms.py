@@ -134,9 +134,11 @@ def sentence(reason: Any) -> str:
     """Write one failed check, with its numbers, as a sentence."""
     if not isinstance(reason, dict):
         return str(reason)
-    needed, available = reason.get("needed"), reason.get("available")
-    numbers = f" ({needed} wanted, {available} available)" if needed and available else ""
-    return f"{reason.get('message') or reason.get('check', '')}{numbers}"
+    text = str(reason.get("message") or reason.get("check", ""))
+    needed, available = str(reason.get("needed") or ""), str(reason.get("available") or "")
+    if not needed or not available or (needed in text and available in text):
+        return text
+    return f"{text} ({needed} wanted, {available} available)"
 
 
 @register.filter

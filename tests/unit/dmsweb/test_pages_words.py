@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployments.models import Allocation, Bid, Deployment
+from dmsweb.pages.templatetags.dms import sentence
 from node.choices import STATES, state_of
 from node.meters import Meter
 from node.models import Reservation
@@ -111,3 +112,16 @@ def test_a_meter_says_its_numbers():
     reading = Meter("CPU", 1600, 720, 190, 100, "cores", "")
     assert reading.text == "7.2 of 16 cores allocated · 1.9 committed · 1 used by others"
     assert [part.kind for part in reading.segments] == ["allocated", "committed", "others"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "text"),
+    [
+        ({"message": "too small", "needed": "2", "available": "1"}, "too small (2 wanted, 1 available)"),
+        ({"message": "2 needed, 1 there", "needed": "2", "available": "1"}, "2 needed, 1 there"),
+        ({"check": "ram"}, "ram"),
+        ("plain", "plain"),
+    ],
+)
+def test_a_failed_check_says_nothing_twice(reason, text):
+    assert sentence(reason) == text
