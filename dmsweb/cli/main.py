@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
 import click
@@ -89,6 +91,7 @@ def cli(ctx: click.Context, /, **options: Any) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; every refusal and usage error is printed here."""
     session = Session(url=os.environ.get("DMS_URL", ""), token=os.environ.get("DMS_TOKEN", ""))
+    _remember_interrupts(session)
     try:
         # Without its standalone mode click returns the code of `session.exit`, else the verb's own None.
         code = cli.main(list(arguments), prog_name="dms", standalone_mode=False, obj=session)
@@ -137,6 +140,17 @@ def _usage(session: Session, arguments: Sequence[str], fault: click.UsageError) 
         session.output.json(document)
     session.output.problem(document)
     return EXIT_USAGE
+
+
+def _remember_interrupts(session: Session) -> None:
+    def interrupt(number: int, frame: object) -> None:
+        session.interrupted = True
+        raise KeyboardInterrupt
+
+    # Only where Ctrl-C is ours to handle: a caller may have set it aside, and threads may not set it at all.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        with suppress(ValueError):
+            signal.signal(signal.SIGINT, interrupt)
 
 
 def main() -> NoReturn:

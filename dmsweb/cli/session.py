@@ -37,6 +37,8 @@ class Session:
     url: str = ""
     token: str = ""
     output: Output = field(default_factory=Output)
+    # Python drops the exception of a Ctrl-C that falls into a destructor; this remembers it for the next chunk.
+    interrupted: bool = False
     _client: Client | None = None
 
     @property
@@ -71,6 +73,8 @@ class Session:
 
     def chunk(self, name: str, chunk: bytes) -> None:
         """Pass on a piece of a log as it is; under --json as one JSON object a line."""
+        if self.interrupted:
+            raise KeyboardInterrupt
         if self.json:
             self.output.json_line({"name": name, "text": chunk.decode("utf-8", "replace")})
             return

@@ -57,7 +57,7 @@ def typed(arguments: list[str], home: Path, until: str) -> tuple[int, str]:
             seen += chunk
             if not pressed and until.encode() in seen:
                 os.write(terminal, b"\x03")
-                pressed = True
+                pressed, end = True, time.monotonic() + PATIENCE_S
         else:
             os.kill(pid, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])

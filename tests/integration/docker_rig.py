@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import socket
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from docker import DockerClient
+from docker.errors import APIError, NotFound
+from docker.models.networks import Network
 
 from workers.executors.base import Execution, ExecutionRequest, State
 from workers.executors.base_image import REFERENCE
@@ -106,7 +110,20 @@ class Rig:
         for container in client.containers.list(all=True, filters=marks):
             container.remove(force=True, v=True)
         for network in client.networks.list(filters=marks):
-            network.remove()
+            wait_for(functools.partial(_removed, network), f"network {network.name} is removed")
+
+
+def _removed(network: Network) -> bool:
+    """Remove a network; False while the engine is still letting go of its containers."""
+    try:
+        network.remove()
+    except NotFound:
+        return True
+    except APIError as error:
+        if error.status_code == HTTPStatus.FORBIDDEN:  # "has active endpoints"
+            return False
+        raise
+    return True
 
 
 @pytest.fixture

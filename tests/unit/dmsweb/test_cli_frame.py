@@ -325,3 +325,14 @@ def test_keys_are_made_listed_imported_and_deleted_without_a_site(tmp_path, caps
 
 def test_control_characters_of_strangers_do_not_reach_the_terminal():
     assert clean("a\x1b[31mb\u009bc\td\n") == "a\ufffd[31mb\ufffdc\td\n"
+
+
+def test_a_lost_ctrl_c_ends_the_log_at_its_next_chunk(capsys):
+    from dmsweb.cli.session import Session
+
+    session = Session()
+    session.chunk("one", b"")
+    session.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        session.chunk("one", b"more")
+    assert "more" not in capsys.readouterr().out
