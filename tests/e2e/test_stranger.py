@@ -42,6 +42,8 @@ def typed(arguments: list[str], home: Path, until: str) -> tuple[int, str]:
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ.update(DMS_HOME=str(home), TERM="xterm", COLUMNS="40")
+        # A run in the background ignores it, and hands that down; a person's terminal does not.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         os.execv(DMS, [DMS, *arguments])
     seen, pressed, end = b"", False, time.monotonic() + PATIENCE_S
     try:
