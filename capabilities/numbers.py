@@ -30,7 +30,6 @@ class Numbers:
     broadcast_limit_allow: int = 1024
     broadcast_limit_acquire: int = 1040
     topic_default_limit: int = 128
-    invoke_timeout_s: float = 20.0
     nonce_purge_s: float = 60.0
     node_row_kept_s: float = 1.0
     ready_check_timeout_s: float = 2.0
@@ -60,8 +59,6 @@ class Numbers:
     deployment_min_time_s: float = 0.0
     deployment_deadline_s: float = 600.0
     deployment_deadline_max_s: float = 86_400.0
-    bid_window_s: float = 5.0
-    bid_lifetime_s: float = 300.0
     commit_lifetime_s: float = 300.0
     step_lease_s: float = 60.0
     allocation_start_timeout_s: float = 300.0

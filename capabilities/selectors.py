@@ -27,7 +27,6 @@ HELD_MAX = 4096
 @dataclass(frozen=True, slots=True)
 class _Cached:
     stamp: tuple[Any, ...]
-    did: str
     context: CapabilityContext
 
 
@@ -62,15 +61,8 @@ def site_context() -> CapabilityContext:
     did = site_identity().did
     context = _load(did)
     with _lock:
-        _cached[CONTEXT] = _Cached(stamp, did, context)
+        _cached[CONTEXT] = _Cached(stamp, context)
     return context
-
-
-def site_did() -> str:
-    """Return the DID this site acts under."""
-    site_context()
-    with _lock:
-        return _cached[CONTEXT].did
 
 
 def forget() -> None:

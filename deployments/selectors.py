@@ -100,11 +100,3 @@ def allocation_view(allocation: Allocation) -> dict[str, Any]:
         "started_at": allocation.started_at and allocation.started_at.isoformat(),
         "ended_at": allocation.ended_at and allocation.ended_at.isoformat(),
     }
-
-
-def work_left_on(node_id: Any) -> list[str]:
-    """Return the names of what still runs or waits on a node: why it cannot be offboarded."""
-    return [
-        str(row)
-        for row in Allocation.objects.filter(node_id=node_id).exclude(status__in=states.ALLOCATION_TERMINAL)
-    ]
