@@ -64,10 +64,26 @@ class Bench:
         )
         return self.executor.inspect(name)
 
-    def pids(self, name: str) -> list[int]:
-        """Return the host's pids of the sandbox's processes."""
+    def groups(self, name: str) -> dict[str, str]:
+        """Return the control group's files of the sandbox."""
         request = json.loads((self.executor.root / name / "request.json").read_text())
-        return [int(line) for line in Path(request["groups"]["procs"]).read_text().split()]
+        found: dict[str, str] = request["groups"]
+        return found
+
+    def pids(self, name: str) -> list[int]:
+        """Return the host's pids of the sandbox's processes, those that are just ending among them."""
+        return [int(line) for line in Path(self.groups(name)["procs"]).read_text().split()]
+
+    def processes(self, name: str) -> int:
+        """Return how many processes the kernel counts against the sandbox's limit at this moment.
+
+        Counting `pids` may give more: the list is not read in one moment, and ended ones stand in it for a while.
+        """
+        events = Path(self.groups(name)["pids_events"])
+        try:
+            return int(events.with_name("pids.current").read_text())
+        except OSError:
+            return 0  # the group went with the last of them
 
     def log(self, name: str, stream: str = "both", **how: Any) -> str:
         """Return the log."""

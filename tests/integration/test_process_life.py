@@ -80,7 +80,7 @@ def test_a_fork_bomb_ends_for_its_reason(bench: Bench) -> None:
     started = bench.start("sh", "-c", "f() { f & f & wait; f; }; f; sleep 60", ram_bytes=512 * MIB)
     peak = 0
     while bench.executor.inspect(started.execution_id).state is State.RUNNING:
-        peak = max(peak, len(bench.pids(started.execution_id)))
+        peak = max(peak, bench.processes(started.execution_id))
     ended = bench.executor.inspect(started.execution_id)
     assert peak <= 256
     assert ended.cause is Cause.PIDS_LIMIT
