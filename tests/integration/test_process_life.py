@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,8 @@ def test_kill_names_its_cause(bench: Bench) -> None:
 def test_a_kill_from_outside_is_told_apart_from_memory(bench: Bench) -> None:
     name = bench.start("sleep", "60").execution_id
     for pid in bench.pids(name):
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # the end of one may be the end of the others
+            os.kill(pid, signal.SIGKILL)
     assert bench.ended(name).cause is Cause.KILLED
 
 
