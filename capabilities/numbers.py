@@ -88,6 +88,10 @@ class Numbers:
     log_max_bytes: int = 64 * (1 << 20)
     disk_check_s: float = 10.0
     executors_check_s: float = 30.0
+    stats_timeout_s: float = 3.0  # for one question to an engine; the next turn asks again
+    stats_asked_at_once: int = 8
+    foreign_check_s: float = 30.0
+    foreign_containers_max: int = 200
 
     # Machine.
     usage_sample_s: float = 10.0
@@ -95,6 +99,13 @@ class Numbers:
     commit_sweep_s: float = 60.0
     retention_sweep_s: float = 3_600.0
     usage_retention_s: float = 7 * 86_400.0
+    allocation_sample_s: float = 10.0
+    allocation_samples_raw_s: float = 86_400.0
+    # What is older than that keeps one sample in this time.
+    allocation_samples_step_s: int = 300
+    allocation_samples_kept_s: float = 7 * 86_400.0
+    stats_points_max: int = 2_000
+    stats_rows_max: int = 50_000
     event_retention_s: float = 90 * 86_400.0
 
     # People and pages.

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 
 from capabilities.admin import ReadOnlyAdmin
 from capabilities.refusal import Refusal
-from deployments.models import Allocation, Bid, BidRequest, Deployment, DeploymentEvent
+from deployments.models import Allocation, AllocationSample, Bid, BidRequest, Deployment, DeploymentEvent
 from node.admin import ReservationAdmin, state_mark
 from node.models import Reservation
 from node.person import invoke
@@ -78,6 +78,15 @@ class AllocationAdmin(ReadOnlyAdmin):
     def status_shown(self, row: Allocation) -> SafeString:
         """The status in its colour."""
         return state_mark(row.status)
+
+
+@admin.register(AllocationSample)
+class AllocationSampleAdmin(ReadOnlyAdmin):
+    """What allocations used."""
+
+    list_display = ["allocation_id", "at", "cpu_percent", "ram_used_bytes", "ram_limit_bytes", "pids"]
+    search_fields = ["allocation__id"]
+    show_full_result_count = False
 
 
 @admin.register(BidRequest)

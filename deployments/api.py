@@ -16,7 +16,7 @@ from rest_framework.response import Response
 
 from capabilities.asking import identity_of
 from deployments.logstream import answer
-from deployments.models import Allocation, Bid, Deployment, DeploymentEvent
+from deployments.models import Allocation, AllocationSample, Bid, Deployment, DeploymentEvent
 from deployments.selectors import allocations_visible_to, deployment_get, visible_to
 
 
@@ -84,6 +84,28 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
             "created_at",
             "started_at",
             "ended_at",
+        )
+
+
+class AllocationSampleSerializer(serializers.ModelSerializer[AllocationSample]):
+    """What an allocation used at one moment; counters run from the start of its attempt."""
+
+    class Meta:
+        model = AllocationSample
+        fields = (
+            "at",
+            "attempt",
+            "cpu_ns",
+            "cpu_percent",
+            "ram_used_bytes",
+            "ram_limit_bytes",
+            "rx_bytes",
+            "tx_bytes",
+            "read_bytes",
+            "written_bytes",
+            "disk_used_bytes",
+            "pids",
+            "gpus",
         )
 
 
@@ -194,6 +216,14 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
         """Read the allocation's log as text; with `follow` until it ends or the caller leaves."""
         allocation = get_object_or_404(self.get_queryset(), pk=pk)
         return answer(allocation, identity_of(request), request.query_params)
+
+    @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=AllocationSampleSerializer)
+    def samples(self, request: Request, pk: str = "") -> Response:
+        """List what the allocation used, newest first."""
+        allocation = get_object_or_404(self.get_queryset(), pk=pk)
+        rows: QuerySet[Any] = allocation.samples.order_by("-at")
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
 class EventViewSet(viewsets.ReadOnlyModelViewSet[DeploymentEvent]):

@@ -11,4 +11,5 @@ class DeploymentsConfig(AppConfig):
 
     def ready(self) -> None:
         """Fill the registry."""
-        import deployments.behaviors  # noqa: F401
+        import deployments.behaviors
+        import deployments.behaviors_stats  # noqa: F401

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from datetime import datetime
 
 from django.db import transaction
 from django.db.models import TextField, Value
 from django.db.models.fields.json import KeyTextTransform
 from django.db.models.lookups import Exact
-from django.utils.dateparse import parse_datetime
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments import messages, outside, states
 from deployments.models import Allocation, Deployment
+from deployments.moments import moment
 from deployments.selectors import (
     allocation_of,
     allocation_view,
@@ -56,20 +55,6 @@ def deployment_new(call: Call, request: messages.NewDeploymentRequest) -> messag
     return messages.NewDeploymentResponse(status="OK", ensemble_id=deployment.pk)
 
 
-def _moment(name: str, text: str) -> datetime:
-    try:
-        moment = parse_datetime(text)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise Refusal(
-            "invalid_request",
-            f"{name}: {text!r} is not a time with a zone",
-            hint="RFC 3339: 2026-01-31T12:00:00Z",
-        )
-    return moment
-
-
 @behavior(
     "/dms/node/deployment/list",
     request=messages.DeploymentListRequest,
@@ -103,7 +88,7 @@ def deployment_list(call: Call, request: messages.DeploymentListRequest) -> mess
     ):
         text = getattr(request, name)
         if text:
-            rows = rows.filter(**{lookup: _moment(name, text)})
+            rows = rows.filter(**{lookup: moment(name, text)})
     page = rows.values_list("pk", "status")[request.offset : request.offset + request.limit]
     return messages.DeploymentListResponse(deployments=dict(page), total=rows.count())
 

@@ -176,3 +176,40 @@ class DeploymentEvent(models.Model):
 
     def __str__(self) -> str:
         return self.text
+
+
+class AllocationSample(models.Model):
+    """What one allocation used at one moment. Counters run from the start of its attempt, so that the difference of
+    any two samples of an attempt is exact, however many between them have been dropped. Null: could not be told.
+    """
+
+    allocation = models.ForeignKey(
+        Allocation, on_delete=models.CASCADE, related_name="samples", db_index=False
+    )
+    at = models.DateTimeField(default=timezone.now)
+    attempt = models.PositiveIntegerField(default=0)
+    kept = models.BooleanField(
+        default=False, help_text="Stays when the samples beside it are dropped: one in some minutes."
+    )
+    cpu_ns = models.BigIntegerField(null=True, help_text="CPU time used so far.")
+    cpu_percent = models.FloatField(null=True, help_text="Of one core, since the sample before.")
+    ram_used_bytes = models.BigIntegerField(default=0)
+    ram_limit_bytes = models.BigIntegerField(null=True)
+    rx_bytes = models.BigIntegerField(null=True, help_text="Received so far.")
+    tx_bytes = models.BigIntegerField(null=True, help_text="Sent so far.")
+    read_bytes = models.BigIntegerField(null=True, help_text="Read from disks so far.")
+    written_bytes = models.BigIntegerField(null=True, help_text="Written to disks so far.")
+    disk_used_bytes = models.BigIntegerField(null=True, help_text="On its own disk and its volumes.")
+    pids = models.PositiveIntegerField(default=0)
+    gpus = models.JSONField(default=list, blank=True, help_text="Each GPU it holds, with its use.")
+
+    class Meta:
+        indexes = [
+            # A chart: one allocation's samples in order.
+            models.Index(fields=["allocation", "at"], name="allocation_samples"),
+            # The retention: what is old and not to stay.
+            models.Index(fields=["kept", "at"], name="allocation_samples_old"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.allocation_id} at {self.at}"

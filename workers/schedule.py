@@ -26,5 +26,6 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "sweep": every("workers.tasks.execute.sweep", NUMBERS.sweep_pending_s, HERE),
     "compare": every("workers.tasks.execute.compare", NUMBERS.sweep_idle_s, HERE),
     "disks": every("workers.tasks.execute.disks", NUMBERS.disk_check_s, HERE),
+    "stats": every("workers.tasks.stats.sample", NUMBERS.allocation_sample_s, HERE),
     "executors": every("workers.tasks.execute.look", NUMBERS.executors_check_s, HERE),
 }

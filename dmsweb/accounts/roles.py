@@ -8,6 +8,8 @@ DEFAULT_GRANT: tuple[str, ...] = (
     "/public",
     "/dms/node/deployment",
     "/dms/node/allocations",
+    "/dms/node/allocation",
+    "/dms/node/container",
     "/dms/node/resources",
     "/dms/node/hardware",
     "/dms/node/onboarding/status",

@@ -21,10 +21,10 @@ def allowed_groups(identity: Identity, groups: list[str]) -> list[str]:
         kind, _, key = group.partition(".")
         wanted.setdefault(kind, set()).add(key)
     allowed = {f"identity.{identity.pk}"}
-    deployments = wanted.get("deployment")
+    deployments = wanted.get("deployment", set()) | wanted.get("stats", set())
     if deployments:
         keys = visible_to(identity).filter(pk__in=deployments).values_list("pk", flat=True)
-        allowed |= {f"deployment.{key}" for key in keys}
+        allowed |= {f"{kind}.{key}" for key in keys for kind in ("deployment", "stats")}
     if wanted.get("node"):
         allowed |= {f"node.{key}" for key in Node.objects.values_list("pk", flat=True)}
     if is_root(identity):

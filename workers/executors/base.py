@@ -8,7 +8,7 @@ nothing that does not carry it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -127,6 +127,45 @@ class Execution:
     ended_at: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stats:
+    """What one running execution uses. CPU and bytes are counted from its start; None: cannot be told here.
+
+    `read_ns` is the monotonic clock at the reading, so that two of them give a rate. `disk_used_bytes` is what the
+    last measurement of its disk said, which is too slow to be made each time.
+    """
+
+    read_ns: int
+    cpu_ns: int | None = None
+    ram_used_bytes: int = 0
+    ram_limit_bytes: int | None = None
+    rx_bytes: int | None = None
+    tx_bytes: int | None = None
+    read_bytes: int | None = None
+    written_bytes: int | None = None
+    disk_used_bytes: int | None = None
+    pids: int = 0
+    processes: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """Something on this machine that is not this node's: seen, counted, never touched.
+
+    Limits are None where there is none, figures where they cannot be told.
+    """
+
+    container_id: str
+    name: str
+    image: str
+    state: str
+    since: datetime | None = None
+    cpu_limit_centicores: int | None = None
+    ram_limit_bytes: int | None = None
+    stats: Stats | None = None
+    other_node: bool = False
+
+
 class Executor(Protocol):
     """One kind of execution. Every call has a time-out and raises only `ExecutorError`."""
 
@@ -169,6 +208,12 @@ class Executor(Protocol):
 
     def disk_used_bytes(self, execution_id: str) -> int:
         """Return what it has written to its own disk."""
+
+    def stats(self, execution_ids: Iterable[str]) -> dict[str, Stats]:
+        """Return what each of them that runs uses; never waits long for an engine, what it cannot tell is left out."""
+
+    def foreign(self, node_did: str) -> list[Foreign]:
+        """Return what the engine runs, or has stopped, without this node's label."""
 
     def kill(self, execution_id: str, cause: Cause, detail: str) -> None:
         """Kill it at once and remember why, so that `inspect` names that cause."""

@@ -9,6 +9,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from capabilities.refusal import Refusal
+from deployments.services.samples import samples_forget
 from node.nonces import purge
 from node.selectors import local_node
 from node.services import ledger, machine
@@ -39,6 +40,7 @@ def expire_commitments() -> None:
 def retention() -> None:
     """Delete samples and events past their retention."""
     machine.forget_old(timezone.now())
+    samples_forget(timezone.now())
 
 
 @shared_task(name="workers.tasks.monitor.purge_nonces")

@@ -163,6 +163,18 @@ class Engine:
             raise kind(message, response=response, explanation=message)
         return response
 
+    def fetch(self, path: str, *, timeout_s: float, params: Mapping[str, Any] | None = None) -> Any:
+        """Return the JSON document at `path`, with a time-out of its own: for looks that must not wait long.
+
+        Raises what the SDK raises.
+        """
+        client = self.client()
+        response = client.get(self._url(client, path), params=dict(params or {}), timeout=timeout_s)
+        if response.status_code >= 400:
+            kind = NotFound if response.status_code == 404 else APIError
+            raise kind(response.text, response=response, explanation=response.text)
+        return response.json()
+
     @staticmethod
     def _url(client: APIClient, path: str) -> str:
         return f"{client.base_url}/v{client.api_version}{path}"

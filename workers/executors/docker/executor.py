@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,14 +19,18 @@ from workers.executors.base import (
     Execution,
     ExecutionRequest,
     ExecutorError,
+    Foreign,
     State,
+    Stats,
 )
 from workers.executors.base_image import REFERENCE
 from workers.executors.docker import disk, ending, events, image, logs, spec
 from workers.executors.docker.causes import Causes
 from workers.executors.docker.engine import Engine, words
 from workers.executors.docker.launch import Launch
+from workers.executors.docker.meter import Meter
 from workers.executors.docker.network import Networks
+from workers.executors.docker.strangers import Strangers
 
 LISTED_STATES = ("created", "exited", "dead", "removing")
 
@@ -50,6 +54,8 @@ class DockerExecutor:
         self._networks = Networks(self._engine, node_did, home / "run" / "docker-network.lock")
         self._bind_address = bind_address
         self._base_checked = False
+        self._meter = Meter(self._engine)
+        self._strangers = Strangers(self._engine)
 
     def availability(self) -> Availability:
         """Say whether the engine answers, and how to mend it when not."""
@@ -153,6 +159,7 @@ class DockerExecutor:
                     if "already in progress" not in words(error):
                         raise
         self._causes.forget(execution_id)
+        self._meter.forget(execution_id)
 
     def remove_deployment(self, deployment_id: str) -> None:
         """Remove the deployment's network; refused as transient while executions are in it."""
@@ -184,7 +191,17 @@ class DockerExecutor:
     def disk_used_bytes(self, execution_id: str) -> int:
         """Return what it has written to its own layer and to its owner's volumes; 0 when it is gone."""
         document = self._document(execution_id, size=True)
-        return disk.written_bytes(document, self._volumes) if document else 0
+        if not document:
+            return 0
+        return self._meter.disks.note(execution_id, disk.written_bytes(document, self._volumes))
+
+    def stats(self, execution_ids: Iterable[str]) -> dict[str, Stats]:
+        """Return what each running container uses: from its control groups, else from the engine."""
+        return self._meter.read({key: self._container(key) for key in execution_ids})
+
+    def foreign(self, node_did: str) -> list[Foreign]:
+        """Return the engine's containers without this node's label."""
+        return self._strangers.look(node_did)
 
     def watch(self, node_did: str, ended: Callable[[str], None], stop: threading.Event) -> None:
         """Block and call `ended(execution_id)` for each execution that ends, or ended unseen, until `stop`."""

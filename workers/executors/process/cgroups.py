@@ -10,13 +10,17 @@ import contextlib
 import errno
 import os
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from workers.executors.groups import mounts
 from workers.executors.process.shim import kill_all
 
 CPU_PERIOD_US: Final = 100_000
+# The last two limit nothing: they count. Where cpu and cpuacct are mounted together they are one folder.
+CONTROLLERS: Final = ("memory", "pids", "cpu", "cpuacct", "blkio")
 REMOVAL_S: Final = 5.0
 HINT: Final = (
     "run the worker as root, or give it a delegated part of cgroup version 2: "
@@ -93,19 +97,17 @@ class Groups:
             raise GroupsLacking(detail) from None
 
     def _create(self, execution: str, ram_bytes: int, pids: int, cpu_centicores: int) -> Group:
-        legacy, unified = _mounts()
-        if "memory" in legacy and "pids" in legacy:
-            return self._create_legacy(legacy, execution, ram_bytes, pids, cpu_centicores)
-        if unified:
-            return self._create_unified(unified, execution, ram_bytes, pids, cpu_centicores)
+        where = mounts()
+        if "memory" in where.legacy and "pids" in where.legacy:
+            return self._create_legacy(where.legacy, execution, ram_bytes, pids, cpu_centicores)
+        if where.unified:
+            return self._create_unified(where.unified, execution, ram_bytes, pids, cpu_centicores)
         raise GroupsLacking("the kernel offers no control groups for memory and processes")
 
     def _create_legacy(
-        self, mounts: dict[str, Path], execution: str, ram_bytes: int, pids: int, cpu_centicores: int
+        self, places: Mapping[str, Path], execution: str, ram_bytes: int, pids: int, cpu_centicores: int
     ) -> Group:
-        folders = {
-            name: mounts[name] / self.name / execution for name in ("memory", "pids", "cpu") if name in mounts
-        }
+        folders = {name: places[name] / self.name / execution for name in CONTROLLERS if name in places}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
         _write(folders["memory"] / "memory.limit_in_bytes", ram_bytes)
@@ -117,7 +119,7 @@ class Groups:
             _write(folders["cpu"] / "cpu.cfs_period_us", CPU_PERIOD_US)
             _write(folders["cpu"] / "cpu.cfs_quota_us", _quota(cpu_centicores))
         return Group(
-            folders=tuple(folders.values()),
+            folders=tuple(dict.fromkeys(folders.values())),
             memory=folders["memory"],
             pids=folders["pids"],
             unified=False,
@@ -161,13 +163,15 @@ class Groups:
 
 
 def _enable(folder: Path) -> None:
-    """Let the children of a group limit memory and processes, and CPU where that can be."""
+    """Let the children of a group limit memory and processes, and CPU (and count the disk) where that can be."""
     enabled = (folder / "cgroup.subtree_control").read_text().split()
     for controller in ("memory", "pids"):
         if controller not in enabled:
             _write(folder / "cgroup.subtree_control", f"+{controller}")
-    if "cpu" not in enabled and "cpu" in (folder / "cgroup.controllers").read_text().split():
-        _write(folder / "cgroup.subtree_control", "+cpu")
+    offered = (folder / "cgroup.controllers").read_text().split()
+    for controller in ("cpu", "io"):
+        if controller not in enabled and controller in offered:
+            _write(folder / "cgroup.subtree_control", f"+{controller}")
 
 
 def _quota(cpu_centicores: int) -> int:
@@ -180,22 +184,6 @@ def _write(path: Path, value: int | str) -> None:
     except OSError as error:
         # The error of a write names no file.
         raise OSError(error.errno, error.strerror, str(path)) from None
-
-
-def _mounts() -> tuple[dict[str, Path], Path | None]:
-    """Return where each version 1 controller is mounted, and where version 2 is."""
-    legacy: dict[str, Path] = {}
-    unified: Path | None = None
-    for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        left, _, right = line.partition(" - ")
-        place = Path(left.split()[4])
-        kind, _, options = right.split(" ", 2)
-        if kind == "cgroup2":
-            unified = unified or place
-        elif kind == "cgroup":
-            for controller in options.split(","):
-                legacy.setdefault(controller, place)
-    return legacy, unified
 
 
 def _own_group() -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,12 @@ from workers.executors.base import (
     Execution,
     ExecutionRequest,
     ExecutorError,
+    Foreign,
     State,
+    Stats,
 )
-from workers.executors.process import build, cgroups, logs, shim
+from workers.executors.disks import Disks
+from workers.executors.process import build, cgroups, logs, shim, stats
 from workers.executors.process.probe import Probe
 from workers.executors.process.state import Folder, execution_of, node_hash, shim_alive
 
@@ -47,6 +50,7 @@ class ProcessExecutor:
         self.root = self.base / node_hash(node_did)
         self.numbers = numbers
         self.groups = cgroups.Groups(node_hash(node_did))
+        self.disks = Disks()
         self.probe = Probe(backend, self._try, kept_s=numbers.sandbox_probe_s)
 
     def availability(self) -> Availability:
@@ -178,6 +182,7 @@ class ProcessExecutor:
         except OSError as error:
             raise ExecutorError(Cause.START_FAILED, f"control group: {error}", transient=True) from None
         folder.remove()
+        self.disks.forget(execution_id)
 
     def deployments(self, node_did: str) -> list[str]:
         """Return nothing: sandboxes share nothing."""
@@ -218,9 +223,18 @@ class ProcessExecutor:
         folder = Folder.of(self.root, execution_id)
         group = folder.request.get("groups", {}).get("procs", "")
         try:
-            return shim.disk_used(str(folder.path / "work"), group) if folder.exists else 0
+            used = shim.disk_used(str(folder.path / "work"), group) if folder.exists else 0
         except FileNotFoundError:
             return 0  # it is being removed just now
+        return self.disks.note(execution_id, used) if used else 0
+
+    def stats(self, execution_ids: Iterable[str]) -> dict[str, Stats]:
+        """Return what each sandbox uses, from its control groups; one has no network but its own loopback."""
+        return stats.read(self.root, execution_ids, self.disks)
+
+    def foreign(self, node_did: str) -> list[Foreign]:
+        """Return nothing: no engine, so nobody else's executions."""
+        return []
 
     def kill(self, execution_id: str, cause: Cause, detail: str) -> None:
         """Kill the whole sandbox at once; `inspect` then names `cause`. Harmless when it has ended."""

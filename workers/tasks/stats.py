@@ -1,0 +1,24 @@
+"""Periodic work of a node's executor queue: measure what runs on it. Never twice at once, never for long."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from celery import shared_task
+
+from node.selectors import local_node
+from workers.sampler import Sampler
+from workers.tasks.execute import alone
+
+
+@cache
+def sampler() -> Sampler:
+    """Return this process' sampler, which remembers the readings before."""
+    return Sampler(local_node())
+
+
+@shared_task(name="workers.tasks.stats.sample")
+@alone
+def sample() -> None:
+    """Sample what this node's allocations use."""
+    sampler().turn()
