@@ -12,4 +12,5 @@ class DeploymentsConfig(AppConfig):
     def ready(self) -> None:
         """Fill the registry."""
         import deployments.behaviors
+        import deployments.behaviors_containers
         import deployments.behaviors_stats  # noqa: F401

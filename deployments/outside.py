@@ -30,6 +30,8 @@ class Outside:
     """Where the provided ports are kept."""
 
     logs: LogSource | None = None
+    # From executor, node's DID and execution id to what the engine calls the container.
+    container_name: Callable[[str, str, str], str] | None = None
 
 
 OUTSIDE = Outside()

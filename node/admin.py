@@ -13,7 +13,16 @@ from capabilities.admin import ReadOnlyAdmin
 from capabilities.asking import identity_of
 from capabilities.services import audit, is_root
 from node.choices import state_of
-from node.models import Node, NodeEvent, Onboarding, PortReservation, Reservation, SeenNonce, UsageSample
+from node.models import (
+    ForeignContainer,
+    Node,
+    NodeEvent,
+    Onboarding,
+    PortReservation,
+    Reservation,
+    SeenNonce,
+    UsageSample,
+)
 
 
 def state_mark(name: str) -> SafeString:
@@ -103,6 +112,16 @@ class UsageSampleAdmin(ReadOnlyAdmin):
 
     list_display = ["at", "node", "cpu_percent", "ram_used_bytes", "disk_used_bytes"]
     list_select_related = ["node"]
+
+
+@admin.register(ForeignContainer)
+class ForeignContainerAdmin(ReadOnlyAdmin):
+    """What else runs on the nodes' engines."""
+
+    list_display = ["name", "node", "state", "image", "ram_used_bytes", "seen_at"]
+    list_filter = ["state"]
+    list_select_related = ["node"]
+    search_fields = ["name", "image", "container_id"]
 
 
 @admin.register(NodeEvent)

@@ -12,10 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from capabilities.asking import identity_of
-from node.models import Node, NodeEvent, PortReservation, Reservation, UsageSample
+from node.models import ForeignContainer, Node, NodeEvent, PortReservation, Reservation, UsageSample
 from node.outside import OUTSIDE
 from node.services.ledger import ledger
 from node.visible import (
+    foreign_visible_to,
     node_events_visible_to,
     nodes_visible_to,
     ports_visible_to,
@@ -90,6 +91,27 @@ class PortSerializer(serializers.ModelSerializer[PortReservation]):
         fields = ("port", "node", "allocation_id", "created_at")
 
 
+class ForeignContainerSerializer(serializers.ModelSerializer[ForeignContainer]):
+    """A container that is not the node's own; limits are null where there are none."""
+
+    class Meta:
+        model = ForeignContainer
+        fields = (
+            "container_id",
+            "name",
+            "image",
+            "executor",
+            "state",
+            "since",
+            "other_node",
+            "cpu_limit_centicores",
+            "ram_limit_bytes",
+            "cpu_percent",
+            "ram_used_bytes",
+            "seen_at",
+        )
+
+
 class NodeEventSerializer(serializers.ModelSerializer[NodeEvent]):
     """One line of a node's timeline."""
 
@@ -124,6 +146,12 @@ class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
     def events(self, request: Request, pk: str = "") -> Response:
         """List the node's timeline, newest first."""
         rows = node_events_visible_to(identity_of(request)).filter(node=self.get_object()).order_by("-at")
+        return self._page(rows)
+
+    @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=ForeignContainerSerializer)
+    def foreign(self, request: Request, pk: str = "") -> Response:
+        """List the containers on the node's engines that are not its own; for administrators of the node."""
+        rows = foreign_visible_to(identity_of(request)).filter(node=self.get_object()).order_by("name", "pk")
         return self._page(rows)
 
     @action(detail=True, filterset_fields=(), search_fields=(), pagination_class=None)

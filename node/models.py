@@ -134,6 +134,35 @@ class UsageSample(models.Model):
         return f"{self.node} at {self.at}"
 
 
+class ForeignContainer(models.Model):
+    """A container on a node's engine that is not the node's own: seen by its worker, shown, never touched."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="foreign_containers")
+    executor = models.CharField(max_length=16, help_text="Whose engine it is on.")
+    container_id = models.CharField(max_length=128)
+    name = models.CharField(max_length=255)
+    image = models.CharField(max_length=512, blank=True)
+    state = models.CharField(max_length=32, help_text="The engine's word: running, exited, ...")
+    since = models.DateTimeField(null=True, blank=True)
+    other_node = models.BooleanField(default=False, help_text="It carries the label of another node.")
+    cpu_limit_centicores = models.BigIntegerField(null=True, blank=True)
+    ram_limit_bytes = models.BigIntegerField(null=True, blank=True)
+    cpu_percent = models.FloatField(null=True, blank=True, help_text="Of one core, since the look before.")
+    ram_used_bytes = models.BigIntegerField(null=True, blank=True)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["node", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["node", "executor", "container_id"], name="foreign_container_once"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class NodeEvent(models.Model):
     """One line of a node's timeline."""
 

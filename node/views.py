@@ -18,6 +18,7 @@ from capabilities.asking import identity_of
 from capabilities.models import Identity
 from capabilities.refusal import Refusal
 from node import door
+from node.foreign import others
 from node.forms import OnboardForm
 from node.hardware import HardwareFacts
 from node.models import Node
@@ -69,6 +70,7 @@ def node_detail(request: HttpRequest, pk: str) -> HttpResponse:
         "facts": HardwareFacts.parse(node.hardware),
         "traits": HardwareFacts.parse(node.hardware).cpu,
         "meters": node_meters(node),
+        "others": others(node, identity),
         "reservations": list(_of(node, reservations_visible_to(identity)).order_by("-created_at")[:SHOWN]),
         "ports": list(_of(node, ports_visible_to(identity)).order_by("port")[:SHOWN]),
         "events": list(_of(node, node_events_visible_to(identity)).order_by("-at", "-id")[:SHOWN]),

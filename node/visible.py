@@ -6,7 +6,15 @@ from django.db.models import Exists, OuterRef, QuerySet
 
 from capabilities.models import Identity
 from capabilities.services import authorize, is_root
-from node.models import Node, NodeEvent, Onboarding, PortReservation, Reservation, UsageSample
+from node.models import (
+    ForeignContainer,
+    Node,
+    NodeEvent,
+    Onboarding,
+    PortReservation,
+    Reservation,
+    UsageSample,
+)
 
 # Whoever may ask what the machine is, sees it in lists too.
 SEES_NODES = "/dms/node/hardware"
@@ -40,6 +48,12 @@ def ports_visible_to(identity: Identity) -> QuerySet[PortReservation]:
         return rows
     own = Reservation.objects.filter(owner=identity).values("allocation_id")
     return rows.filter(allocation_id__in=own)
+
+
+def foreign_visible_to(identity: Identity) -> QuerySet[ForeignContainer]:
+    """Return the containers that are not the nodes' own: for a root alone, their names are other people's."""
+    rows = ForeignContainer.objects.select_related("node")
+    return rows if is_root(identity) else rows.none()
 
 
 def node_events_visible_to(identity: Identity) -> QuerySet[NodeEvent]:

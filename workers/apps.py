@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class WorkersConfig(AppConfig):
-    """Registers the probe and the log source when Django starts."""
+    """Registers the probe, the log source and the names of containers when Django starts."""
 
     name = "workers"
     default_auto_field = "django.db.models.BigAutoField"
@@ -15,8 +15,10 @@ class WorkersConfig(AppConfig):
 
         from deployments.outside import OUTSIDE as DEPLOYMENTS
         from node.outside import OUTSIDE as NODE
+        from workers.executors.registry import container_name
         from workers.logs import AllocationLogs
         from workers.probes import MachineProbe
 
         NODE.probe = MachineProbe(settings.DMS_HOME.path("work"))
         DEPLOYMENTS.logs = AllocationLogs()
+        DEPLOYMENTS.container_name = container_name

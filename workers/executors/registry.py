@@ -45,6 +45,15 @@ def executors(node_did: str) -> dict[str, Executor]:
         return _made[key]
 
 
+def container_name(executor: str, node_did: str, execution_id: str) -> str:
+    """Return what the executor's engine calls an execution; its own id where there is no engine."""
+    if executor != "docker":
+        return execution_id
+    from workers.executors.docker.spec import container_name as name
+
+    return name(node_did, execution_id)
+
+
 def availability_report(node_did: str = "") -> dict[str, Availability]:
     """Return for each executor whether it can be used here, and why not."""
     return {name: executor.availability() for name, executor in executors(node_did).items()}

@@ -8,9 +8,10 @@ import pytest
 from django.utils import timezone
 
 from capabilities.models import AuditEntry
-from node.models import NodeEvent, Onboarding, PortReservation, Reservation, UsageSample
+from node.models import ForeignContainer, NodeEvent, Onboarding, PortReservation, Reservation, UsageSample
 from node.outside import OUTSIDE
 from node.presence import node_state
+from node.services.foreign import foreign_record
 from tests.unit.deployments.world import GIB
 
 
@@ -150,3 +151,25 @@ def test_offboarding_is_refused_with_the_reason_while_work_holds_resources(peopl
     Reservation.objects.all().delete()
     client.post(path)
     assert not Onboarding.objects.exists()
+
+
+def test_what_else_runs_is_shown_to_administrators_and_counted_for_everybody(people):
+    row = ForeignContainer(
+        container_id="c" * 64, name="their-database", state="running", ram_used_bytes=1 << 30
+    )
+    stopped = ForeignContainer(container_id="d" * 64, name="their-old-one", state="exited")
+    foreign_record(people.node, "docker", [row, stopped], timezone.now())
+    UsageSample.objects.create(
+        node=people.node, cpu_percent=1.0, ram_used_bytes=3 << 30, disk_used_bytes=0, at=timezone.now()
+    )
+    path = f"/nodes/{people.node.pk}/"
+    for_alice = people.client("alice").get(path).content.decode()
+    assert "their-database" in for_alice
+    assert "1 running, 1 stopped" in for_alice
+    for_bob = people.client("bob").get(path).content.decode()
+    assert "their-database" not in for_bob
+    assert "1 running, 1 stopped" in for_bob
+    assert "1 GiB</span> in these containers" in for_bob
+    assert "2 GiB</span> by the system" in for_bob
+    assert people.client("alice").get(f"/api/v1/nodes/{people.node.pk}/foreign/").json()["total"] == 2
+    assert people.client("bob").get(f"/api/v1/nodes/{people.node.pk}/foreign/").json()["total"] == 0
