@@ -45,6 +45,9 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "executors",
             "location",
             "allowances",
+            "draining_at",
+            "drained_at",
+            "drain_reason",
             "last_seen_at",
             "created_at",
         )

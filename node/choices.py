@@ -53,6 +53,7 @@ _LOOKS: dict[tuple[str, str, bool], tuple[str, ...]] = {
         "terminated",
         "standby",
         "lost",
+        "drained",
         "not onboarded",
         "unavailable",
         "unknown",

@@ -97,6 +97,17 @@ def decide(
     return {item.allocation_id: replace(item.resources, gpus=shares[item.allocation_id]) for item in items}
 
 
+def gaps(
+    view: LedgerView, items: Sequence[LedgerItem], headroom: Headroom = UNKNOWN
+) -> tuple[Reason, ...]:
+    """Return every reason why the items do not fit; empty when they do."""
+    try:
+        decide(view, items, headroom)
+    except Shortage as shortage:
+        return shortage.reasons
+    return ()
+
+
 def machine_gaps(headroom: Headroom, need: Resources) -> tuple[Reason, ...]:
     """Return a reason for each of cores, RAM and disk that the machine itself has not free now."""
     have = Resources(
@@ -112,6 +123,44 @@ def machine_gaps(headroom: Headroom, need: Resources) -> tuple[Reason, ...]:
             hint=f"others on this machine use the rest; {reason.hint}",
         )
         for reason in quantity_gaps(have, need)
+    )
+
+
+def emptied(view: LedgerView) -> LedgerView:
+    """Return the ledger as it would be if nothing were promised or in use."""
+    return LedgerView(view.onboarded, NOTHING, NOTHING, view.onboarded)
+
+
+def set_aside(
+    view: LedgerView, headroom: Headroom, items: Sequence[LedgerItem]
+) -> tuple[LedgerView, Headroom]:
+    """Return what is left for others when what is free is kept for `items`, whether they fit yet or not.
+
+    Of each resource as much as they want is kept, of what is there. While GPUs are missing for them all are kept:
+    which of them will do is known only once they are free.
+    """
+    want = sum_of([replace(item.resources, gpus=()) for item in items])
+    gpus = view.free.gpus
+    if any(item.resources.gpus for item in items):
+        shares, missing = _share_gpus(view, items, headroom)
+        taken = sum_of([Resources(gpus=share) for share in shares.values()])
+        gpus = () if missing else subtract(Resources(gpus=gpus), taken, view.onboarded.gpus).gpus
+    free = Resources(
+        max(0, view.free.cpu_centicores - want.cpu_centicores),
+        max(0, view.free.ram_bytes - want.ram_bytes),
+        max(0, view.free.disk_bytes - want.disk_bytes),
+        gpus,
+        view.free.traits,
+    )
+
+    def less(have: int | None, wanted: int) -> int | None:
+        return None if have is None else max(0, have - wanted)
+
+    return replace(view, free=free), replace(
+        headroom,
+        cpu_centicores=less(headroom.cpu_centicores, want.cpu_centicores),
+        ram_bytes=less(headroom.ram_bytes, want.ram_bytes),
+        disk_bytes=less(headroom.disk_bytes, want.disk_bytes),
     )
 
 

@@ -41,6 +41,13 @@ class Node(models.Model):
         blank=True,
         help_text="Forbidden options the owner has enabled: privileged, host_paths, devices, ...",
     )
+    draining_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Takes no new work since then."
+    )
+    drained_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Nothing has run here any more since then."
+    )
+    drain_reason = models.CharField(max_length=200, blank=True, editable=False)
 
     def __str__(self) -> str:
         return self.name

@@ -8,9 +8,9 @@ is made on lines nobody else is changing. Ports are held in that transaction, to
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import F
@@ -19,6 +19,7 @@ from django.utils import timezone
 from capabilities.models import Identity
 from capabilities.refusal import Reason, Refusal
 from node import ledger as rules
+from node.freed import freed
 from node.hardware import Usage
 from node.ledger import Granted, Headroom, LedgerItem, LedgerView
 from node.live import changed
@@ -30,7 +31,7 @@ from node.selectors import amount_of, sustained_cpu_percent
 from node.services.ports import PortAllocator, port_range
 
 __all__ = [
-    "Granted", "LedgerItem", "LedgerView",
+    "Ahead", "Granted", "LedgerItem", "LedgerView", "NOBODY_AHEAD",
     "allocate", "check", "commit", "expire", "ledger", "lock", "release",
 ]  # fmt: skip
 
@@ -43,6 +44,17 @@ def ledger(node: Node, usage: Mapping[str, Any] | None = None) -> LedgerView:
     return _view(node, row, usage, timezone.now())
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """What comes before: each of those that wait in the queue with its parts and the ports it names."""
+
+    waiting: tuple[tuple[Resources, ...], ...] = ()
+    ports: frozenset[int] = frozenset()
+
+
+NOBODY_AHEAD: Final = Ahead()
+
+
 def check(
     node: Node,
     resources: Resources | Sequence[Resources],
@@ -50,10 +62,13 @@ def check(
     static_ports: Sequence[int] = (),
     dynamic_ports: int = 0,
     usage: Mapping[str, Any] | None = None,
+    ahead: Ahead = NOBODY_AHEAD,
+    empty: bool = False,
 ) -> tuple[Reason, ...]:
     """Return every reason why a commit of this would be refused now; empty when it would pass.
 
-    `resources`: one amount, or one for each allocation, which may then share GPUs. Changes nothing.
+    `resources`: one amount, or one for each allocation, which may then share GPUs. `ahead`: what is free is kept
+    for these first. `empty`: as if nothing ran on the machine, to tell what can never fit. Changes nothing.
     """
     parts = [resources] if isinstance(resources, Resources) else list(resources)
     row = Onboarding.objects.filter(node=node).first()
@@ -61,23 +76,53 @@ def check(
         refusal = rules.not_onboarded()
         return (Reason("onboarding", refusal.detail, hint=refusal.hint),)
     items = [LedgerItem(f"part {number}", part) for number, part in enumerate(parts)]
-    reasons: tuple[Reason, ...] = ()
     now = timezone.now()
     view = _view(node, row, usage, now)
-    try:
-        rules.decide(view, items, _headroom(node, view, _usage(usage), now))
-    except Shortage as shortage:
-        reasons = shortage.reasons
+    headroom = rules.UNKNOWN if empty else _headroom(node, view, _usage(usage), now)
+    reasons = () if empty else draining_reasons(node)
+    free, room = rules.emptied(view) if empty else view, headroom
+    for kept in ahead.waiting:
+        free, room = rules.set_aside(free, room, [LedgerItem(str(n), part) for n, part in enumerate(kept)])
+    gaps = rules.gaps(free, items, room)
+    if gaps and ahead.waiting:
+        plain = {reason.check: reason for reason in rules.gaps(view, items, headroom)}
+        gaps = tuple(plain.get(gap.check) or _kept(gap, len(ahead.waiting)) for gap in gaps)
     allocator = PortAllocator(node)
-    held = allocator.held()
+    held = {} if empty else allocator.held() | dict.fromkeys(ahead.ports, "queue")
+    busy = OUTSIDE.probe.port_busy if OUTSIDE.probe and not empty else (lambda port: False)
     allowed = port_range()
-    busy = OUTSIDE.probe.port_busy if OUTSIDE.probe else (lambda port: False)
+    reasons += gaps
     reasons += static_reasons(static_ports, allocation_id="", held=held, busy=busy, allowed=allowed)
     if dynamic_ports:
-        free = len(allowed.free({*held, *static_ports}))
-        if free < dynamic_ports:
-            reasons += (ports_reason(dynamic_ports, free, allowed),)
+        count = len(allowed.free({*held, *static_ports}))
+        if count < dynamic_ports:
+            reasons += (ports_reason(dynamic_ports, count, allowed),)
     return reasons
+
+
+def _kept(gap: Reason, waiting: int) -> Reason:
+    return replace(
+        gap,
+        message=f"{gap.message}; the rest is kept for {waiting} that wait in the queue",
+        hint="wait in the queue behind them (--queue)",
+    )
+
+
+def draining_reasons(node: Node) -> tuple[Reason, ...]:
+    """Return why a node that is being drained takes nothing new; empty when it is not."""
+    state = Node.objects.filter(pk=node.pk).values_list("draining_at", "drain_reason").first()
+    if state is None or state[0] is None:
+        return ()
+    since = state[0].strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        Reason(
+            "draining",
+            f"the node takes no new work since {since}" + (f": {state[1]}" if state[1] else ""),
+            needed="a node that takes work",
+            available=f"{node.name} is being drained",
+            hint="wait in the queue (--queue), or ask the node's owner to end it: ./dms drain --off",
+        ),
+    )
 
 
 def commit(
@@ -104,6 +149,8 @@ def commit(
         granted = _granted_before(node, deployment_id, items, expires_at)
         rest = [item for item in items if item.allocation_id not in granted]
         if rest:
+            if draining := draining_reasons(node):
+                raise Shortage(draining)
             view = _view(node, row, usage, now)
             granted |= _grant(
                 node, rest, view, _headroom(node, view, measured, now), deployment_id, owner, expires_at
@@ -213,7 +260,9 @@ def _drop(lines: Any, ports_of: Sequence[str] = ()) -> int:
         PortReservation.objects.filter(allocation_id__in=names).delete()
     if found:
         Reservation.objects.filter(pk__in=[pk for pk, _, _ in found]).delete()
-        changed(*{f"node.{node_id}" for _, _, node_id in found})
+        for node_id in {node_id for _, _, node_id in found}:
+            changed(f"node.{node_id}")
+            freed.send(sender=None, node_id=node_id)
     return len(found)
 
 

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal
+from node.freed import freed
 from node.hardware import HardwareFacts, Usage
 from node.ledger import Headroom, not_onboarded
 from node.models import Node, Onboarding, Reservation
@@ -81,6 +82,7 @@ def _write(call: Call, offer: Offer, facts: HardwareFacts, usage: Usage) -> Reso
         f"{show_bytes(amount.disk_bytes)} of disk, {len(amount.gpus)} GPUs"
     )
     node_event(node, "onboarding", text, actor=call.invoker.did, onboarded=amount.document())
+    freed.send(sender=None, node_id=node.pk)
     return amount
 
 
