@@ -13,4 +13,9 @@ class DeploymentsConfig(AppConfig):
         """Fill the registry."""
         import deployments.behaviors
         import deployments.behaviors_containers
+        import deployments.behaviors_drain
         import deployments.behaviors_stats  # noqa: F401
+        from deployments.services.room import on_freed
+        from node.freed import freed
+
+        freed.connect(on_freed, dispatch_uid="deployments.room")

@@ -12,7 +12,7 @@ from django.db.models.lookups import Exact
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments import messages, outside, states
-from deployments.models import Allocation, Deployment
+from deployments.models import Allocation
 from deployments.moments import moment
 from deployments.selectors import (
     allocation_of,
@@ -21,11 +21,10 @@ from deployments.selectors import (
     deployment_get,
     visible_to,
 )
-from deployments.services.submit import ADVANCE, deployment_submit
-from deployments.services.timeline import announce, record
+from deployments.services.stop import stop_ask
+from deployments.services.submit import deployment_submit
 from node.message import Empty
 from node.registry import Call, behavior
-from node.wake import wake
 
 SORTABLE = ("created_at", "updated_at", "completed_at", "name", "status")
 LOG_TEXT_BYTES = 262_144
@@ -202,11 +201,7 @@ def deployment_shutdown(
             hint="nothing is left to stop",
         )
     with transaction.atomic():
-        asked = Deployment.objects.filter(pk=deployment.pk, stop_wanted=False).update(stop_wanted=True)
-        if asked:
-            record(deployment, "shutdown", f"shutdown asked for by {call.invoker}", actor=call.invoker.did)
-            announce(deployment)
-        wake(ADVANCE, deployment.pk, queue="orchestrator")
+        stop_ask(deployment, f"shutdown asked for by {call.invoker}", actor=call.invoker.did)
     return messages.DeploymentShutdownResponse(ok=True)
 
 

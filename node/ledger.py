@@ -97,9 +97,7 @@ def decide(
     return {item.allocation_id: replace(item.resources, gpus=shares[item.allocation_id]) for item in items}
 
 
-def gaps(
-    view: LedgerView, items: Sequence[LedgerItem], headroom: Headroom = UNKNOWN
-) -> tuple[Reason, ...]:
+def gaps(view: LedgerView, items: Sequence[LedgerItem], headroom: Headroom = UNKNOWN) -> tuple[Reason, ...]:
     """Return every reason why the items do not fit; empty when they do."""
     try:
         decide(view, items, headroom)

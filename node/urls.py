@@ -12,4 +12,5 @@ urlpatterns = [
     path("<uuid:pk>/samples/", views.node_samples, name="node-samples"),
     path("<uuid:pk>/onboard/", views.node_onboard, name="node-onboard"),
     path("<uuid:pk>/offboard/", views.node_offboard, name="node-offboard"),
+    path("<uuid:pk>/drain/", views.node_drain, name="node-drain"),
 ]

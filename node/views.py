@@ -38,6 +38,7 @@ from node.visible import (
 Row = TypeVar("Row", bound=Model)
 ONBOARD = "/dms/node/onboarding/onboard"
 OFFBOARD = "/dms/node/onboarding/offboard"
+DRAIN = "/dms/node/drain"
 SHOWN = 100
 WINDOWS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 
@@ -125,5 +126,30 @@ def node_offboard(request: HttpRequest, pk: str) -> HttpResponse:
     return redirect("node", pk=node.pk)
 
 
+@login_required
+@require_POST
+def node_drain(request: HttpRequest, pk: str) -> HttpResponse:
+    """Begin to drain the machine, or let it take work again."""
+    node = get_object_or_404(_nodes(request), pk=pk)
+    asked = request.POST
+    payload = {
+        "Drain": not asked.get("off"),
+        "Reason": asked.get("reason", ""),
+        "Stop": bool(asked.get("stop")),
+    }
+    try:
+        answer = invoke(request, DRAIN, payload, node=node)
+        messages.success(
+            request, f"{node.name} {'is being drained' if answer['Draining'] else 'takes work again'}."
+        )
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
+    return redirect("node", pk=node.pk)
+
+
 def _offers(identity: Identity) -> dict[str, bool]:
-    return {"may_onboard": door.may(identity, ONBOARD), "may_offboard": door.may(identity, OFFBOARD)}
+    return {
+        "may_onboard": door.may(identity, ONBOARD),
+        "may_offboard": door.may(identity, OFFBOARD),
+        "may_drain": door.may(identity, DRAIN),
+    }

@@ -14,6 +14,7 @@ from deployments import states
 from deployments.models import Allocation, Deployment
 from deployments.services.advance import deployment_advance, under_way
 from deployments.services.allocations import unfinished_on
+from deployments.services.room import room_made
 from node.models import Node
 from workers.executors.base import Execution, Executor, ExecutorError, State
 from workers.executors.registry import executors
@@ -44,6 +45,9 @@ def take_up(
     for deployment_id in under_way(node):
         with guarded("advancing", deployment_id):
             deployment_advance(deployment_id)
+    with guarded("making room on", node.name):
+        node.refresh_from_db(fields=["draining_at", "drained_at", "drain_reason"])
+        room_made(node)
     for allocation_id, stopping in unfinished_on(node.pk):
         with guarded("taking up", allocation_id):
             (stop if stopping else start)(allocation_id)

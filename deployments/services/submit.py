@@ -19,11 +19,11 @@ from deployments.ensemble import parse, parse_document
 from deployments.ensemble.model import Ensemble
 from deployments.models import Deployment
 from deployments.notices import notices
+from deployments.services.stop import ADVANCE as ADVANCE
 from deployments.services.timeline import announce, record
 from node.models import Node
 from node.wake import wake
 
-ADVANCE = "workers.tasks.orchestrate.advance"
 NAME_MAX = 60
 
 

@@ -91,7 +91,7 @@ def deploy(
 COLUMNS = {
     "deployments": ("id", "name", "status", "reason", "created_at"),
     "allocations": ("name", "status", "reason", "executor", "deployment_id"),
-    "nodes": ("name", "did", "last_seen_at"),
+    "nodes": ("name", "did", "draining_at", "last_seen_at"),
     "bids": ("node", "ensemble_node", "verdict"),
 }
 

@@ -27,6 +27,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "bench": ("dmsweb.cli.site:bench", "Measure against the floors."),
     "onboard": ("dmsweb.cli.machine:onboard", "Offer a part of this machine; again to change it."),
     "offboard": ("dmsweb.cli.machine:offboard", "Offer nothing any more; refused while work runs."),
+    "drain": ("dmsweb.cli.control:drain", "Take no new work, or take work again with --off."),
     "resources": ("dmsweb.cli.machine:resources", "Onboarded, committed, allocated and free resources."),
     "hardware": ("dmsweb.cli.machine:hardware", "What this machine has, and what is used now."),
     "validate": ("dmsweb.cli.validate:validate", "Check an ensemble; needs no running site."),

@@ -72,8 +72,11 @@ def down(session: Session) -> None:
 def status(session: Session) -> None:
     """Read the process table."""
     document = control.status(session.home)
+    document["draining"] = [item["name"] for item in _nodes(session, document) if item["draining_at"]]
 
     def people(out: Output) -> None:
+        for name in document["draining"]:
+            out.line(f"{name} is being drained and takes no new work; ./dms drain --off ends that")
         state = "ready" if document["ready"] else "starting" if document["running"] else "down"
         out.line(f"{state}  {document['url'] or ''}  home {document['home']}".replace("    ", "  "))
         out.line(f"{document['did'] or 'no identity yet'}  {document['peer_id'] or ''}")
@@ -91,6 +94,15 @@ def status(session: Session) -> None:
             out.table(table(["process", "state", "restarts", "pid", "memory"], rows))
 
     session.show(document, people)
+
+
+def _nodes(session: Session, document: dict[str, Any]) -> list[dict[str, Any]]:
+    if not document["ready"] or session.url:
+        return []
+    try:
+        return list(session.get("/nodes/")["items"])
+    except Refusal:
+        return []
 
 
 @verb("doctor", help="What this machine offers and lacks, what a lack costs and how to mend it.")
