@@ -15,6 +15,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from deployments.outside import Command, Terminal
+
 LABEL = "dms"  # prefix of labels: dms.node, dms.deployment, dms.allocation, dms.execution, dms.attempt
 
 
@@ -214,6 +216,12 @@ class Executor(Protocol):
 
     def foreign(self, node_did: str) -> list[Foreign]:
         """Return what the engine runs, or has stopped, without this node's label."""
+
+    def open_terminal(self, execution_id: str, command: Command) -> Terminal:
+        """Run a command inside a running execution, confined as that is; ExecutorError when it cannot be."""
+
+    def end_terminal(self, execution_id: str, handle: str) -> None:
+        """End what a terminal left behind whose own process has died; harmless when nothing is left."""
 
     def kill(self, execution_id: str, cause: Cause, detail: str) -> None:
         """Kill it at once and remember why, so that `inspect` names that cause."""

@@ -67,6 +67,7 @@ class Engine:
         self._client: APIClient | None = None
         self._pid = 0
         self._version = ""
+        self.address = ""
         self._seen: tuple[float, Availability] | None = None
 
     def client(self) -> APIClient:
@@ -213,6 +214,7 @@ class Engine:
         name = "Podman" if any("podman" in part.lower() for part in parts) else "Docker Engine"
         self._version = f"{name} {version.get('Version', '')}"
         client.timeout = math.ceil(NUMBERS.docker_timeout_s)
+        self.address = address
         return client
 
 

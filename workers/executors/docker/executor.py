@@ -12,6 +12,7 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from capabilities.numbers import NUMBERS
+from deployments.outside import Command, Terminal
 from workers.executors.base import (
     LABEL,
     Availability,
@@ -24,7 +25,7 @@ from workers.executors.base import (
     Stats,
 )
 from workers.executors.base_image import REFERENCE
-from workers.executors.docker import disk, ending, events, image, logs, spec
+from workers.executors.docker import disk, ending, events, image, logs, spec, terminal
 from workers.executors.docker.causes import Causes
 from workers.executors.docker.engine import Engine, words
 from workers.executors.docker.launch import Launch
@@ -187,6 +188,19 @@ class DockerExecutor:
             follow=follow,
             stopped=stopped,
         )
+
+    def open_terminal(self, execution_id: str, command: Command) -> Terminal:
+        """Run a command inside the container, with its user, limits and namespaces."""
+        document = self._document(execution_id)
+        if document is None or not (document.get("State") or {}).get("Running"):
+            raise ExecutorError(Cause.GONE, "its container does not run")
+        return terminal.opened(self._engine, document, command)
+
+    def end_terminal(self, execution_id: str, handle: str) -> None:
+        """End what a terminal left behind in the container."""
+        document = self._document(execution_id)
+        if document is not None and (document.get("State") or {}).get("Running"):
+            terminal.ended(self._engine, document, handle)
 
     def disk_used_bytes(self, execution_id: str) -> int:
         """Return what it has written to its own layer and to its owner's volumes; 0 when it is gone."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from capabilities.numbers import NUMBERS, Numbers
+from deployments.outside import Command, Terminal
 from workers.executors.base import (
     Availability,
     Cause,
@@ -29,6 +30,7 @@ from workers.executors.disks import Disks
 from workers.executors.process import build, cgroups, logs, shim, stats
 from workers.executors.process.probe import Probe
 from workers.executors.process.state import Folder, execution_of, node_hash, shim_alive
+from workers.executors.process.terminal import ProcessTerminal
 
 _PAUSE_S = 0.02  # between two looks at a file; the end itself is waited for by pidfd
 _FOLLOW_PAUSE_S = 0.1
@@ -217,6 +219,17 @@ class ProcessExecutor:
         finally:
             for one in streams:
                 one.close()
+
+    def open_terminal(self, execution_id: str, command: Command) -> Terminal:
+        """Run a command inside the sandbox, as its user, within its limits."""
+        folder = Folder.of(self.root, execution_id)
+        first = self._first_processes(folder) if folder.request else []
+        if not first or self.inspect(execution_id).state is not State.RUNNING:
+            raise ExecutorError(Cause.GONE, "its sandbox does not run")
+        return ProcessTerminal(folder.request, first[0], command)
+
+    def end_terminal(self, execution_id: str, handle: str) -> None:
+        """Do nothing: the helper of a terminal ends what it started when its other side has died."""
 
     def disk_used_bytes(self, execution_id: str) -> int:
         """Return what lies in its work folder, with deleted files that it still holds open."""
