@@ -119,6 +119,17 @@ class Numbers:
     log_followers_max: int = 64
     log_batch_s: float = 0.1
 
+    # Terminals inside allocations.
+    exec_ticket_lifetime_s: float = 30.0
+    exec_sessions_max: int = 64
+    exec_sessions_per_user_max: int = 16
+    exec_idle_s: float = 3_600.0
+    exec_recheck_s: float = 5.0
+    exec_lost_s: float = 60.0
+    exec_window_bytes: int = 262_144  # input that may be on its way, not yet taken by the command
+    exec_input_stall_s: float = 30.0
+    exec_command_max_bytes: int = 65_536
+
     # The site's own processes.
     home_min_free_bytes: int = 200 * (1 << 20)
     ready_timeout_s: float = 90.0

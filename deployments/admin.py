@@ -12,7 +12,15 @@ from django.utils.safestring import SafeString
 
 from capabilities.admin import ReadOnlyAdmin
 from capabilities.refusal import Refusal
-from deployments.models import Allocation, AllocationSample, Bid, BidRequest, Deployment, DeploymentEvent
+from deployments.models import (
+    Allocation,
+    AllocationSample,
+    Bid,
+    BidRequest,
+    Deployment,
+    DeploymentEvent,
+    ExecSession,
+)
 from node.admin import ReservationAdmin, state_mark
 from node.models import Reservation
 from node.person import invoke
@@ -119,6 +127,15 @@ class DeploymentEventAdmin(ReadOnlyAdmin):
     list_filter = ["kind"]
     list_select_related = ["deployment"]
     search_fields = ["text"]
+
+
+@admin.register(ExecSession)
+class ExecSessionAdmin(ReadOnlyAdmin):
+    """Commands that people ran inside allocations."""
+
+    list_display = ["created_at", "allocation", "owner", "command", "exit_code", "reason", "ended_at"]
+    list_select_related = ["allocation", "owner"]
+    search_fields = ["allocation__id", "owner__name"]
 
 
 class HeldReservationAdmin(ReservationAdmin):

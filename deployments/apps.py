@@ -14,7 +14,8 @@ class DeploymentsConfig(AppConfig):
         import deployments.behaviors
         import deployments.behaviors_containers
         import deployments.behaviors_drain
-        import deployments.behaviors_stats  # noqa: F401
+        import deployments.behaviors_stats
+        import deployments.exec_door  # noqa: F401
         from deployments.services.room import on_freed
         from node.freed import freed
 

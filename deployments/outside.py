@@ -83,6 +83,9 @@ class TerminalSource(Protocol):
     def open(self, allocation_id: str, command: Command) -> Terminal:
         """Run `command` inside the allocation's present execution; `Unopened` says why that cannot be."""
 
+    def runs(self, allocation_id: str) -> bool:
+        """Say whether the allocation's present execution runs."""
+
     def end(self, allocation_id: str, handle: str) -> None:
         """End what a terminal left behind whose process has died; harmless when nothing is left."""
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from capabilities.models import Identity
 from capabilities.refusal import Refusal, not_found
 from capabilities.services import is_root
 from deployments import states
-from deployments.models import Allocation, Deployment
+from deployments.models import Allocation, Deployment, ExecSession
 
 # Beyond it nothing can begin with a key, and a pattern of 50 kB is more than SQLite takes.
 ID_LENGTH = 64
@@ -27,6 +27,12 @@ def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
     """Return the allocations this identity may see: its own, or all for a root of the node."""
     rows = Allocation.objects.all()
     return rows if is_root(identity) else rows.filter(owner=identity)
+
+
+def exec_sessions_visible_to(identity: Identity) -> QuerySet[ExecSession]:
+    """Return the exec sessions this identity may see: its own and those in its allocations, or all for a root."""
+    rows = ExecSession.objects.select_related("owner", "allocation")
+    return rows if is_root(identity) else rows.filter(Q(owner=identity) | Q(allocation__owner=identity))
 
 
 def deployment_get(identity: Identity, key: str) -> Deployment:

@@ -9,6 +9,7 @@ from django.urls import path, re_path
 
 from dmsweb.pages.consumers import LiveConsumer
 from dmsweb.pages.logs import LogConsumer
+from dmsweb.pages.terminal import TerminalConsumer
 
 
 class NothingHere(AsyncWebsocketConsumer):  # type: ignore[misc]
@@ -22,5 +23,6 @@ class NothingHere(AsyncWebsocketConsumer):  # type: ignore[misc]
 websocket_urlpatterns: list[Any] = [
     path("ws/live/", LiveConsumer.as_asgi()),
     path("ws/logs/<path:allocation>/", LogConsumer.as_asgi()),
+    path("ws/exec/<str:ticket>/", TerminalConsumer.as_asgi()),
     re_path(r"", NothingHere.as_asgi()),
 ]

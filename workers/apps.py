@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class WorkersConfig(AppConfig):
-    """Registers the probe, the log source and the names of containers when Django starts."""
+    """Registers the probe, the log source, the terminals and the names of containers when Django starts."""
 
     name = "workers"
     default_auto_field = "django.db.models.BigAutoField"
@@ -18,7 +18,9 @@ class WorkersConfig(AppConfig):
         from workers.executors.registry import container_name
         from workers.logs import AllocationLogs
         from workers.probes import MachineProbe
+        from workers.terminals import AllocationTerminals
 
         NODE.probe = MachineProbe(settings.DMS_HOME.path("work"))
         DEPLOYMENTS.logs = AllocationLogs()
         DEPLOYMENTS.container_name = container_name
+        DEPLOYMENTS.terminals = AllocationTerminals()

@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from rest_framework.routers import SimpleRouter
 
 from deployments.api import AllocationViewSet, BidViewSet, DeploymentViewSet, EventViewSet
+from deployments.api_exec import ExecSessionViewSet
 from dmsweb.api.actor import BroadcastView, HandleView, InvokeView, SendView
 from dmsweb.api.behaviors import BehaviorView, CatalogueView
 from dmsweb.api.me import ApiTokenViewSet, AuditViewSet, GrantViewSet, MeView
@@ -21,6 +22,7 @@ router.register("deployments", DeploymentViewSet)
 router.register("allocations", AllocationViewSet)
 router.register("events", EventViewSet)
 router.register("bids", BidViewSet)
+router.register("exec-sessions", ExecSessionViewSet)
 router.register("nodes", NodeViewSet)
 router.register("reservations", ReservationViewSet)
 router.register("ports", PortViewSet)

@@ -112,7 +112,11 @@ def apply(session: Session, options: Mapping[str, Any]) -> None:
 def verb(
     name: str, *, help: str, group: click.Group | None = None, **settings: Any
 ) -> Callable[[Callable[..., Any]], click.Command]:
-    """Make a function whose first argument is the Session a command, in `group` when one is given."""
+    """Make a function whose first argument is the Session a command, in `group` when one is given.
+
+    `settings` are click's; with `cls` the command is of that class.
+    """
+    kind: type[click.Command] = settings.pop("cls", click.Command)
 
     def decorate(function: Callable[..., Any]) -> click.Command:
         @functools.wraps(function)
@@ -122,7 +126,7 @@ def verb(
             return function(session, **values)
 
         make: Callable[[Callable[..., Any]], click.Command]
-        make = click.command(name, cls=click.Command, help=help, short_help=help, **settings)
+        make = click.command(name, cls=kind, help=help, short_help=help, **settings)
         command = make(_common(run))
         if group is not None:
             group.add_command(command)

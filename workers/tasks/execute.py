@@ -15,6 +15,7 @@ from workers.executors.base import ExecutorError
 from workers.executors.registry import executors
 from workers.hands import ENDS, STARTS
 from workers.report import record_executors
+from workers.terminals import clear_up
 
 
 def alone(work: Callable[[], None]) -> Callable[[], None]:
@@ -93,3 +94,10 @@ def disks() -> None:
 def look() -> None:
     """Note which executors can be used: an engine may have come or gone."""
     record_executors(local_node())
+
+
+@shared_task
+@alone
+def terminals() -> None:
+    """End terminals whose process has died."""
+    clear_up()

@@ -119,7 +119,13 @@ class DockerTerminal:
             self._connection.sendall(data)
 
     def close_input(self) -> None:
-        """Close the command's input; over TLS that is not possible without closing everything."""
+        """Close the command's input; a terminal is told that with its own end-of-file character.
+
+        Over TLS it is not possible without closing everything.
+        """
+        if self._command.tty:
+            self.write(b"\x04")
+            return
         with suppress(OSError):
             self._connection.shutdown(socket.SHUT_WR)
 
