@@ -59,6 +59,10 @@ class Numbers:
     deployment_min_time_s: float = 0.0
     deployment_deadline_s: float = 600.0
     deployment_deadline_max_s: float = 86_400.0
+    queue_wait_s: float = 86_400.0
+    queue_wait_max_s: float = 7 * 86_400.0
+    queue_max: int = 1_000
+    queue_scan_max: int = 200  # how far down the queue a turn looks for what may go before others
     commit_lifetime_s: float = 300.0
     step_lease_s: float = 60.0
     allocation_start_timeout_s: float = 300.0

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import HttpResponseBase
+from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers, viewsets
@@ -15,9 +16,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from capabilities.asking import identity_of
+from deployments.listing import HEAVY
 from deployments.logstream import answer
 from deployments.models import Allocation, AllocationSample, Bid, Deployment, DeploymentEvent
 from deployments.selectors import allocations_visible_to, deployment_get, visible_to
+from deployments.services.queue import places
 
 
 class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
@@ -25,6 +28,29 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
 
     owner = serializers.CharField(source="owner.did", read_only=True)
     orchestrator = serializers.CharField(source="orchestrator.name", read_only=True)
+    queue_place = serializers.SerializerMethodField()
+    queue_length = serializers.SerializerMethodField()
+
+    def get_queue_place(self, row: Deployment) -> int | None:
+        """Return the place in the queue, null when it does not wait."""
+        return self._place(row)[0]
+
+    def get_queue_length(self, row: Deployment) -> int | None:
+        """Return how many wait, null when it does not wait itself."""
+        return self._place(row)[1]
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[int | None, int | None]]:
+        return {}
+
+    def _place(self, row: Deployment) -> tuple[int | None, int | None]:
+        if row.queued_at is None:
+            return (None, None)
+        if row.pk not in self._places:
+            # Once for all rows of the page.
+            self._places[row.pk] = (None, None)
+            self._places |= places(getattr(self.parent, "instance", None) or [row])
+        return self._places[row.pk]
 
     class Meta:
         model = Deployment
@@ -38,6 +64,10 @@ class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
             "only_tasks",
             "attempt",
             "metadata",
+            "queued_at",
+            "queue_until",
+            "queue_place",
+            "queue_length",
             "deadline_at",
             "created_at",
             "updated_at",
@@ -162,7 +192,7 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
     def get_queryset(self) -> QuerySet[Deployment]:
         """Return what the caller may see; lists leave the long documents in the database."""
         rows = visible_to(identity_of(self.request)).select_related("owner", "orchestrator")
-        return rows.defer("source", "ensemble", "manifest", "reasons") if self.action == "list" else rows
+        return rows.defer(*HEAVY) if self.action == "list" else rows
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         """Return the serializer of a list or of one deployment."""

@@ -12,7 +12,7 @@ from django.db.models.lookups import Exact
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments import messages, outside, states
-from deployments.models import Allocation
+from deployments.models import Allocation, Deployment
 from deployments.moments import moment
 from deployments.selectors import (
     allocation_of,
@@ -21,6 +21,7 @@ from deployments.selectors import (
     deployment_get,
     visible_to,
 )
+from deployments.services.queue import places
 from deployments.services.stop import stop_ask
 from deployments.services.submit import deployment_submit
 from node.message import Empty
@@ -50,6 +51,8 @@ def deployment_new(call: Call, request: messages.NewDeploymentRequest) -> messag
         now=call.now,
         deadline_s=deadline_s,
         name=request.name,
+        queue=request.queue,
+        queue_s=request.queue_s,
     )
     return messages.NewDeploymentResponse(status="OK", ensemble_id=deployment.pk)
 
@@ -100,7 +103,21 @@ def deployment_list(call: Call, request: messages.DeploymentListRequest) -> mess
 def deployment_status(call: Call, request: messages.DeploymentRequest) -> messages.DeploymentStatusResponse:
     """Say where a deployment is, and why."""
     deployment = deployment_get(call.invoker, request.id)
-    return messages.DeploymentStatusResponse(status=deployment.status, error=deployment.reason)
+    return messages.DeploymentStatusResponse(
+        status=deployment.status, error=deployment.reason, queue=_queue(deployment)
+    )
+
+
+def _queue(deployment: Deployment) -> messages.QueuePlace | None:
+    found = places([deployment]).get(deployment.pk)
+    if found is None or deployment.queued_at is None:
+        return None
+    return messages.QueuePlace(
+        place=found[0],
+        of=found[1],
+        since=deployment.queued_at.isoformat(),
+        until=deployment.queue_until.isoformat() if deployment.queue_until else "",
+    )
 
 
 @behavior(
@@ -179,6 +196,7 @@ def deployment_info(call: Call, request: messages.DeploymentInfoRequest) -> mess
             for row in deployment.events.values("at", "actor", "kind", "text", "data")
         ],
         logs=logs,
+        queue=_queue(deployment),
     )
 
 

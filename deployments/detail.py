@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from deployments import states
 from deployments.models import Allocation, Bid, Deployment
+from deployments.services.queue import places
 from deployments.story import Line, Step, steps, timeline
 
 ALLOCATIONS_SHOWN = 200
@@ -28,6 +29,12 @@ class DeploymentPage:
     timeline: list[Line]
     events_total: int
     detail: str
+    queue: tuple[int, int] | None = None
+
+    @property
+    def queue_place(self) -> str:
+        """Its place in the queue, as people say it."""
+        return f"place {self.queue[0]} of {self.queue[1]}" if self.queue else ""
 
     @property
     def stoppable(self) -> bool:
@@ -82,6 +89,7 @@ def deployment_page(deployment: Deployment) -> DeploymentPage:
         timeline=timeline(deployment.created_at, events),
         events_total=events_total,
         detail=f"{running} of {total}" if deployment.status == states.PROVISIONING and total > 1 else "",
+        queue=places([deployment]).get(deployment.pk),
     )
 
 

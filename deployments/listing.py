@@ -11,11 +11,12 @@ from django.db.models import Count, Q, QuerySet
 from capabilities.models import Identity
 from deployments.models import Allocation, Deployment
 from deployments.selectors import visible_to
+from deployments.services.queue import places as queue_places
 
 PAGE_ROWS = 50
 SORTS = {"created": "created_at", "name": "name", "status": "status", "owner": "owner__name"}
 DEFAULT_SORT = "-created"
-HEAVY = ("source", "ensemble", "manifest", "reasons")
+HEAVY = ("source", "ensemble", "manifest", "reasons", "demand")
 
 # No field is longer, and databases give up on patterns of some 50 kB.
 SEARCH_MAX = 255
@@ -31,6 +32,7 @@ class Row:
     completed: int
     peers: int
     elsewhere: int
+    queue: tuple[int, int] | None = None
 
     @property
     def detail(self) -> str:
@@ -43,6 +45,8 @@ class Row:
     @property
     def where(self) -> str:
         """Where it runs and how much of it does."""
+        if self.queue:
+            return f"place {self.queue[0]} of {self.queue[1]} in the queue"
         if not self.allocations:
             return "not placed"
         place = "here" if not self.elsewhere else f"{self.peers} peer{'s' if self.peers != 1 else ''}"
@@ -73,6 +77,7 @@ def deployment_rows(deployments: list[Deployment]) -> list[Row]:
     """Return rows for `deployments` with one query over all their allocations."""
     home = {deployment.pk: deployment.orchestrator_id for deployment in deployments}
     counts: dict[str, dict[str, int]] = {}
+    queue = queue_places(deployments)
     places: dict[str, set[object]] = {}
     grouped = (
         Allocation.objects.filter(deployment__in=list(home))
@@ -92,6 +97,7 @@ def deployment_rows(deployments: list[Deployment]) -> list[Row]:
             completed=counts.get(deployment.pk, {}).get("completed", 0),
             peers=len(places.get(deployment.pk, ())),
             elsewhere=len(places.get(deployment.pk, set()) - {deployment.orchestrator_id}),
+            queue=queue.get(deployment.pk),
         )
         for deployment in deployments
     ]

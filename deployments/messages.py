@@ -19,6 +19,10 @@ class NewDeploymentRequest(Message):
         None, alias="DeadlineSeconds", gt=0, description="Running must be reached within; default 600."
     )
     name: str = Field("", alias="Name", max_length=60, description="What people see; default metadata.name.")
+    queue: bool = Field(False, alias="Queue", description="Wait, when it does not fit now.")
+    queue_s: float | None = Field(
+        None, alias="QueueSeconds", gt=0, description="Wait no longer than that; default a day."
+    )
 
 
 class NewDeploymentResponse(Message):
@@ -56,11 +60,21 @@ class DeploymentRequest(Message):
     id: str = Field(alias="ID")
 
 
+class QueuePlace(Message):
+    """A place in the queue: this one of so many, and what is wanted that is not free."""
+
+    place: int = Field(alias="Place")
+    of: int = Field(alias="Of")
+    since: str = Field(alias="Since", description="RFC 3339.")
+    until: str = Field("", alias="Until", description="It waits no longer than that.")
+
+
 class DeploymentStatusResponse(Message):
     """The status by name, and why."""
 
     status: str = Field(alias="Status")
     error: str = Field("", alias="Error")
+    queue: QueuePlace | None = Field(None, alias="Queue", description="While it waits in the queue.")
 
 
 class DeploymentManifestResponse(Message):
@@ -107,6 +121,7 @@ class DeploymentInfoResponse(Message):
     allocations: list[dict[str, Any]] = Field(alias="Allocations")
     events: list[dict[str, Any]] = Field(alias="Events")
     logs: dict[str, dict[str, str]] | None = Field(None, alias="Logs")
+    queue: QueuePlace | None = Field(None, alias="Queue", description="While it waits in the queue.")
     error: str = Field("", alias="Error")
 
 

@@ -48,6 +48,14 @@ class Deployment(models.Model):
     )
     attempt = models.PositiveIntegerField(default=0, help_text="Rounds of bid and commit so far.")
     deadline_at = models.DateTimeField(help_text="Running must be reached by then.")
+    demand = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="What it needs: parts, static and dynamic ports."
+    )
+    queue_wanted = models.BooleanField(default=False, help_text="Waits when it does not fit now.")
+    queue_until = models.DateTimeField(null=True, blank=True, help_text="It waits no longer than that.")
+    queued_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Waits in the queue since then."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     updated_at = models.DateTimeField(default=timezone.now, editable=False)
     running_at = models.DateTimeField(null=True, blank=True, editable=False)

@@ -20,6 +20,8 @@ from node import door
 from node.person import invoke
 
 NEW = "/dms/node/deployment/new"
+PLAN = "/dms/node/deployment/plan"
+PLAN_ORDER = ("needed", "free", "allocated", "committed", "used_by_others", "onboarded")
 SHUTDOWN = "/dms/node/deployment/shutdown"
 COLUMNS = (("name", "Deployment"), ("status", "State"), ("owner", "Owner"))
 
@@ -66,7 +68,7 @@ def deployment_shutdown(request: HttpRequest, pk: str) -> HttpResponse:
 def deployment_new(request: HttpRequest) -> HttpResponse:
     """Show the editor; a POST deploys what it holds."""
     if request.method == "POST":
-        return _deploy(request)
+        return _plan(request) if "plan" in request.POST else _deploy(request)
     chosen = {example.name: example for example in examples()}.get(request.GET.get("example", ""))
     again = request.GET.get("again", "")
     source = chosen.source if chosen else ""
@@ -89,20 +91,34 @@ def deployment_check(request: HttpRequest) -> JsonResponse:
 def _deploy(request: HttpRequest) -> HttpResponse:
     source = request.POST.get("source", "")
     try:
-        answer = invoke(request, NEW, {"Ensemble": source})
+        answer = invoke(request, NEW, {"Ensemble": source, "Queue": bool(request.POST.get("queue"))})
     except Refusal as refusal:
         return _editor(request, source, refusal)
     return HttpResponseRedirect(f"/deployments/{answer['EnsembleID']}/")
 
 
-def _editor(request: HttpRequest, source: str, refusal: Refusal | None = None) -> HttpResponse:
-    context = {
+def _plan(request: HttpRequest) -> HttpResponse:
+    source = request.POST.get("source", "")
+    try:
+        answer = invoke(request, PLAN, {"Ensemble": source})
+    except Refusal as refusal:
+        return _editor(request, source, refusal)
+    amounts = [(f"{item['subject']} needs", item["needed"]) for item in answer["allocations"]]
+    amounts += [(name.replace("_", " "), answer["totals"][name]) for name in PLAN_ORDER]
+    return _editor(request, source, plan=answer, plan_amounts=amounts)
+
+
+def _editor(
+    request: HttpRequest, source: str, refusal: Refusal | None = None, **more: object
+) -> HttpResponse:
+    context: dict[str, object] = {
+        "queue": bool(request.POST.get("queue")),
         "source": source,
         "examples": examples(),
         "refusal": refusal,
         "problems": _problems(source, refusal) if refusal else [],
         "may_deploy": door.may(identity_of(request), NEW),
-    }
+    } | more
     return render(request, "deployments/new.html", context, status=refusal.status if refusal else 200)
 
 

@@ -18,10 +18,12 @@ from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments import states
 from deployments.ensemble.model import Ensemble
+from deployments.explain import Line, line, not_placed, too_late
 from deployments.models import Allocation, BidRequest, Deployment
-from deployments.services import bidding
+from deployments.services import bidding, queue
 from deployments.services.allocations import allocations_stop, ask_start, terminate_pending
 from deployments.services.commit import commit_placement
+from deployments.services.late import waited_for
 from deployments.services.manifest import manifest_refresh
 from deployments.services.timeline import move, record
 from node.models import Node
@@ -41,6 +43,9 @@ def under_way(node: Node) -> list[str]:
     )
     unfinished = Deployment.objects.filter(orchestrator=node, status__in=states.UNFINISHED)
     waiting = unfinished.exclude(Q(status=states.RUNNING, stop_wanted=False) & Exists(alive))
+    # Who waits in the queue is looked at when it is her turn, not one by one.
+    queued = Q(status=states.PREPARING, stop_wanted=False, queued_at__isnull=False)
+    waiting = waiting.exclude(queued & Q(queue_until__gt=timezone.now()))
     return list(waiting.order_by("created_at").values_list("pk", flat=True))
 
 
@@ -77,8 +82,7 @@ def _step(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
     if deployment.stop_wanted:
         move(deployment, states.SHUTTING_DOWN, "shutting down")
         return True
-    if deployment.status in states.BEFORE_RUNNING and timezone.now() > deployment.deadline_at:
-        _give_up(deployment, f"the deadline passed while {deployment.status}", [])
+    if deployment.queued_at is None and _is_late(deployment):
         return True
     if deployment.status == states.PREPARING:
         return _prepare(deployment, usage)
@@ -91,12 +95,31 @@ def _step(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
     return False
 
 
+def _is_late(deployment: Deployment) -> bool:
+    """Give up what has passed its deadline, naming what was waited for."""
+    if deployment.status not in states.BEFORE_RUNNING or timezone.now() <= deployment.deadline_at:
+        return False
+    waited = waited_for(deployment)
+    _give_up(deployment, too_late(deployment.status, waited), waited)
+    return True
+
+
 def _prepare(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
+    ensemble = Ensemble.from_document(deployment.ensemble)
+    node = deployment.orchestrator
+    ahead = queue.ahead_of(node, deployment)
+    if deployment.queued_at is not None:
+        # Looked at before anything is written: a turn that was no turn leaves no round behind.
+        found = bidding.offers(node, ensemble, usage, ahead=ahead)
+        if any(found.values()):
+            return _not_now(
+                deployment, ensemble, tuple(found), [one for many in found.values() for one in many]
+            )
     deployment.attempt += 1
     Deployment.objects.filter(pk=deployment.pk).update(attempt=deployment.attempt)
-    ensemble = Ensemble.from_document(deployment.ensemble)
-    placement = bidding.ask(deployment, ensemble, usage)
+    placement = bidding.ask(deployment, ensemble, usage, ahead)
     if placement.complete:
+        queue.leave(deployment)
         names = Node.objects.in_bulk(set(placement.providers.values()), field_name="id")
         where = ", ".join(sorted(node.name for node in names.values()))
         record(deployment, "bid", f"{where} bids for {count(len(ensemble.nodes), 'node')}")
@@ -109,20 +132,20 @@ def _prepare(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
         )
         for reason in bid or []
     ]
-    _give_up(deployment, _not_placed(placement.missing, reasons), reasons)
-    return True
+    return _not_now(deployment, ensemble, placement.missing, reasons)
 
 
-def _not_placed(missing: tuple[str, ...], reasons: list[dict[str, str]]) -> str:
-    nodes = ", ".join(missing)
-    if not reasons:
-        return f"not placed: nobody answered for {nodes}"
-    first = reasons[0]
-    text = first.get("message", "")
-    needed, available = first.get("needed", ""), first.get("available", "")
-    if needed and available and not (needed in text and available in text):
-        text += f" ({needed} wanted, {available} available)"
-    return f"not placed: {nodes}: {text}"
+def _not_now(
+    deployment: Deployment, ensemble: Ensemble, missing: tuple[str, ...], reasons: list[Line]
+) -> bool:
+    """Let it wait in the queue when it asks for that and waiting can help, else give it up."""
+    late = deployment.queue_until is not None and timezone.now() > deployment.queue_until
+    if not deployment.queue_wanted or late or not queue.can_wait(deployment, ensemble):
+        text = not_placed(missing, reasons)
+        _give_up(deployment, f"not placed within its time in the queue: {text}" if late else text, reasons)
+        return True
+    queue.enter(deployment, reasons)
+    return False
 
 
 def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
@@ -131,8 +154,8 @@ def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
         with transaction.atomic():
             commit_placement(deployment, ensemble, usage)
     except Refusal as refusal:
-        reasons = [reason.document() for reason in refusal.reasons]
-        if deployment.attempt < NUMBERS.deployment_attempts_max:
+        reasons = [line(reason, peer=deployment.orchestrator.name) for reason in refusal.reasons]
+        if deployment.attempt < NUMBERS.deployment_attempts_max or deployment.queue_wanted:
             move(deployment, states.PREPARING, f"commit refused, asking again: {refusal.detail}")
         else:
             _give_up(deployment, f"commit refused: {refusal.detail}", reasons)

@@ -15,12 +15,14 @@ from capabilities.custody import node_key
 from capabilities.refusal import Reason
 from deployments.ensemble.document import node_document, resources_document
 from deployments.ensemble.model import Ensemble, NodeSpec, ResourceSpec
+from deployments.explain import Line, line
 from deployments.matching import Offer, Placement, place
 from deployments.models import Bid, BidRequest, Deployment
+from deployments.queueing import Demand
 from node.handle import Handle
 from node.models import Node
 from node.resources import Resources, sum_of
-from node.services.ledger import check
+from node.services.ledger import NOBODY_AHEAD, Ahead, check
 
 BID_PREFIX = b"dms-bid-"
 
@@ -58,7 +60,26 @@ def needed(spec: ResourceSpec) -> Resources:
     return Resources.parse(resources_document(spec))
 
 
-def ask(deployment: Deployment, ensemble: Ensemble, usage: Mapping[str, Any] | None) -> Placement:
+def demand_of(ensemble: Ensemble) -> Demand:
+    """Return what all allocations of an ensemble need, with the ports they name."""
+    ports = [port for spec in ensemble.nodes.values() for port in spec.ports]
+    return Demand(
+        tuple(
+            needed(ensemble.allocations[name].resources)
+            for spec in ensemble.nodes.values()
+            for name in spec.allocations
+        ),
+        frozenset(port.public for port in ports if port.public),
+        sum(1 for port in ports if not port.public),
+    )
+
+
+def ask(
+    deployment: Deployment,
+    ensemble: Ensemble,
+    usage: Mapping[str, Any] | None,
+    ahead: Ahead = NOBODY_AHEAD,
+) -> Placement:
     """Run one round: write the request, collect the answers as rows, and match them."""
     request = BidRequest.objects.create(
         deployment=deployment,
@@ -71,7 +92,7 @@ def ask(deployment: Deployment, ensemble: Ensemble, usage: Mapping[str, Any] | N
         },
     )
     node = deployment.orchestrator
-    bids = answer(node, request, ensemble, usage)
+    bids = answer(node, request, ensemble, usage, ahead)
     placement = place(
         list(ensemble.nodes),
         [Offer(bid.ensemble_node, str(bid.node_id)) for bid in bids if bid.verdict == Bid.Verdict.OFFERED],
@@ -84,39 +105,52 @@ def ask(deployment: Deployment, ensemble: Ensemble, usage: Mapping[str, Any] | N
     return placement
 
 
-def answer(node: Node, request: BidRequest, ensemble: Ensemble, usage: Mapping[str, Any] | None) -> list[Bid]:
-    """Return the node's bid or refusal for each ensemble node of the request."""
+def offers(
+    node: Node,
+    ensemble: Ensemble,
+    usage: Mapping[str, Any] | None,
+    *,
+    ahead: Ahead = NOBODY_AHEAD,
+    empty: bool = False,
+) -> dict[str, list[Line]]:
+    """Return for each ensemble node every reason why this node cannot take it; none means that it offers to.
+
+    Bids, plans and the queue all come from here. `ahead`, `empty`: see `node.services.ledger.check`.
+    """
     offered: list[Resources] = []
     ports: list[int] = []
     dynamic = 0
-    bids = []
+    found = {}
     for name, spec in ensemble.nodes.items():
         total = [*offered, *(needed(ensemble.allocations[item].resources) for item in spec.allocations)]
         static = ports + [port.public for port in spec.ports if port.public]
         count = dynamic + sum(1 for port in spec.ports if not port.public)
         reasons = _refusals(node, name, spec, ensemble)
-        reasons += check(node, total, static_ports=static, dynamic_ports=count, usage=usage)
-        if reasons:
-            bids.append(
-                Bid(
-                    request=request,
-                    node=node,
-                    ensemble_node=name,
-                    verdict=Bid.Verdict.REFUSED,
-                    reasons=[{"subject": name, "peer": node.name} | item.document() for item in reasons],
-                )
-            )
-            continue
-        offered, ports, dynamic = total, static, count
-        bids.append(
-            Bid(
-                request=request,
-                node=node,
-                ensemble_node=name,
-                verdict=Bid.Verdict.OFFERED,
-                bid=_signed(node, request.deployment_id, name),
-            )
+        reasons += check(
+            node, total, static_ports=static, dynamic_ports=count, usage=usage, ahead=ahead, empty=empty
         )
+        found[name] = [line(item, subject=name, peer=node.name) for item in reasons]
+        if not reasons:
+            offered, ports, dynamic = total, static, count
+    return found
+
+
+def answer(
+    node: Node,
+    request: BidRequest,
+    ensemble: Ensemble,
+    usage: Mapping[str, Any] | None,
+    ahead: Ahead = NOBODY_AHEAD,
+) -> list[Bid]:
+    """Return the node's bid or refusal for each ensemble node of the request."""
+    bids = []
+    for name, reasons in offers(node, ensemble, usage, ahead=ahead).items():
+        bid = Bid(
+            request=request, node=node, ensemble_node=name, verdict=Bid.Verdict.REFUSED, reasons=reasons
+        )
+        if not reasons:
+            bid.verdict, bid.bid = Bid.Verdict.OFFERED, _signed(node, request.deployment_id, name)
+        bids.append(bid)
     return bids
 
 

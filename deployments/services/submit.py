@@ -19,6 +19,8 @@ from deployments.ensemble import parse, parse_document
 from deployments.ensemble.model import Ensemble
 from deployments.models import Deployment
 from deployments.notices import notices
+from deployments.services.bidding import demand_of
+from deployments.services.queue import refuse_full
 from deployments.services.stop import ADVANCE as ADVANCE
 from deployments.services.timeline import announce, record
 from node.models import Node
@@ -58,6 +60,8 @@ def deployment_submit(
     now: datetime,
     deadline_s: float | None = None,
     name: str = "",
+    queue: bool = False,
+    queue_s: float | None = None,
 ) -> Deployment:
     """Write the deployment's row and wake its orchestrator. Refuses what can never run, with every reason."""
     config, text = parse_or_refuse(ensemble)
@@ -70,6 +74,9 @@ def deployment_submit(
             hint=f"give more than {NUMBERS.deployment_min_time_s:g} and at most "
             f"{NUMBERS.deployment_deadline_max_s:g} seconds",
         )
+    wait_s = _queue_seconds(queue_s) if queue else None
+    if queue:
+        refuse_full(node)
     with transaction.atomic():
         deployment = Deployment.objects.create(
             id=hashlib.sha256(f"{node.peer_id}{uuid.uuid1()}".encode()).hexdigest(),
@@ -80,6 +87,9 @@ def deployment_submit(
             ensemble=config.document(),
             metadata=dict(config.metadata),
             only_tasks=all(spec.type == "task" for spec in config.allocations.values()),
+            demand=demand_of(config).document(),
+            queue_wanted=queue,
+            queue_until=None if wait_s is None else now + timedelta(seconds=wait_s),
             deadline_at=now + timedelta(seconds=seconds),
             created_at=now,
             updated_at=now,
@@ -90,3 +100,14 @@ def deployment_submit(
         announce(deployment)
         wake(ADVANCE, deployment.pk, queue="orchestrator")
     return deployment
+
+
+def _queue_seconds(wanted: float | None) -> float:
+    seconds = NUMBERS.queue_wait_s if wanted is None else wanted
+    if not 0 < seconds <= NUMBERS.queue_wait_max_s:
+        raise Refusal(
+            "queue_time_out_of_range",
+            f"waiting {seconds:g} s in the queue is not possible",
+            hint=f"give more than 0 and at most {NUMBERS.queue_wait_max_s:g} seconds",
+        )
+    return seconds

@@ -45,12 +45,23 @@ def wait_for(session: Session, deployment_id: str, timeout_s: float) -> dict[str
 @click.option("--file", "-f", "file", required=True, help="Ensemble (YAML or JSON); - reads standard input.")
 @click.option("--name", default="", help="What people see; default metadata.name, else the allocations.")
 @click.option("--deadline", "-t", type=Finite(), default=None, help="Seconds within which it must run (600).")
+@click.option("--queue", is_flag=True, help="When it does not fit now, wait for room.")
+@click.option(
+    "--queue-for", type=Finite(0), default=None, help="With --queue: seconds to wait; default a day."
+)
 @click.option("--wait", is_flag=True, help="Wait for Running (services) or Completed (tasks only).")
 @click.option(
     "--timeout", type=Finite(0), default=600.0, help="With --wait: seconds to watch; then exit code 3."
 )
 def deploy(
-    session: Session, file: str, name: str, deadline: float | None, wait: bool, timeout: float
+    session: Session,
+    file: str,
+    name: str,
+    deadline: float | None,
+    queue: bool,
+    queue_for: float | None,
+    wait: bool,
+    timeout: float,
 ) -> None:
     """Invoke /dms/node/deployment/new."""
     payload: dict[str, Any] = {"Ensemble": ensemble_text(file)}
@@ -58,6 +69,10 @@ def deploy(
         payload["Name"] = name
     if deadline is not None:
         payload["DeadlineSeconds"] = deadline
+    if queue or queue_for is not None:
+        payload["Queue"] = True
+    if queue_for is not None:
+        payload["QueueSeconds"] = queue_for
     deployment_id = session.call("/dms/node/deployment/new", payload)["EnsembleID"]
     if not wait:
         answer = {"id": deployment_id, "status": "Preparing", "reason": ""}
@@ -89,7 +104,7 @@ def deploy(
 
 
 COLUMNS = {
-    "deployments": ("id", "name", "status", "reason", "created_at"),
+    "deployments": ("id", "name", "status", "queue_place", "reason", "created_at"),
     "allocations": ("name", "status", "reason", "executor", "deployment_id"),
     "nodes": ("name", "did", "draining_at", "last_seen_at"),
     "bids": ("node", "ensemble_node", "verdict"),
@@ -151,8 +166,14 @@ def show(session: Session, deployment: str) -> None:
 
     def people(out: Output) -> None:
         out.line(f"{document['name']}  {document['status']}  {document['reason']}\n{document['id']}")
-        for reason in document["reasons"]:
-            out.line(f"  {reason.get('subject', '')}: {reason.get('message', '')}")
+        if document["queue_place"]:
+            out.line(f"queued: place {document['queue_place']} of {document['queue_length']}")
+        if document["reasons"]:
+            out.table(
+                table(
+                    ["where", "what", "wanted", "available", "what to do"], reason_rows(document["reasons"])
+                )
+            )
         rows = [
             [
                 item["name"],
@@ -171,6 +192,23 @@ def show(session: Session, deployment: str) -> None:
         )
 
     session.show(document, people)
+
+
+def reason_rows(reasons: list[dict[str, Any]]) -> list[list[str]]:
+    """Return failed checks as rows: where, what, wanted, available, what to do."""
+    rows = []
+    for reason in reasons:
+        where = " ".join(
+            filter(None, (reason.get("peer", ""), reason.get("subject") or reason.get("path", "")))
+        )
+        rows.append(
+            [
+                where,
+                reason.get("message") or reason.get("check", ""),
+                *(str(reason.get(name, "")) for name in ("needed", "available", "hint")),
+            ]
+        )
+    return rows
 
 
 def _ports(ports: list[dict[str, Any]]) -> str:

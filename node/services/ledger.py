@@ -32,7 +32,7 @@ from node.services.ports import PortAllocator, port_range
 
 __all__ = [
     "Ahead", "Granted", "LedgerItem", "LedgerView", "NOBODY_AHEAD",
-    "allocate", "check", "commit", "expire", "ledger", "lock", "release",
+    "allocate", "check", "commit", "expire", "ledger", "lock", "release", "room_of",
 ]  # fmt: skip
 
 State = Reservation.State
@@ -98,6 +98,19 @@ def check(
         if count < dynamic_ports:
             reasons += (ports_reason(dynamic_ports, count, allowed),)
     return reasons
+
+
+def room_of(
+    node: Node, usage: Mapping[str, Any] | None = None
+) -> tuple[LedgerView, Headroom, frozenset[int], int] | None:
+    """Return what is free now: ledger, machine, ports held and the number of others; None when it takes nothing."""
+    row = Onboarding.objects.filter(node=node).first()
+    if row is None or draining_reasons(node):
+        return None
+    now = timezone.now()
+    view = _view(node, row, usage, now)
+    held = frozenset(PortAllocator(node).held())
+    return view, _headroom(node, view, _usage(usage), now), held, len(port_range().free(held))
 
 
 def _kept(gap: Reason, waiting: int) -> Reason:

@@ -156,7 +156,13 @@ def test_a_stop_and_a_deadline_free_everything_in_each_phase(phase: str, too_lat
         shut_down(deployment)
     assert deployment_advance(deployment.pk) == (states.FAILED if too_late else states.COMPLETED)
     deployment.refresh_from_db()
-    assert deployment.reason == (f"the deadline passed while {phase}" if too_late else "")
+    waited = {states.PREPARING: "a bid", states.COMMITTING: "the commit"}.get(
+        phase, "here.one (its turn had not come)"
+    )
+    late_text = f"the deadline passed while {phase}: waited for {waited}"
+    assert deployment.reason == (late_text if too_late else "")
+    assert [reason["check"] for reason in deployment.reasons] == (["deadline"] if too_late else [])
+    assert all(reason["needed"] and reason["available"] and reason["hint"] for reason in deployment.reasons)
     assert not Reservation.objects.exists()
     assert not PortReservation.objects.exists()
     assert not deployment.allocations.exclude(status="terminated").exists()

@@ -61,9 +61,13 @@ def ensemble(allocations: dict[str, Any], **root: Any) -> dict[str, Any]:
     return {"allocations": allocations, "nodes": {"here": {"allocations": list(allocations)}}} | root
 
 
-def submit(node: Node, owner: Identity, tree: dict[str, Any], deadline_s: float | None = None) -> Deployment:
+def submit(
+    node: Node, owner: Identity, tree: dict[str, Any], deadline_s: float | None = None, **asked: Any
+) -> Deployment:
     """Submit it and return its row."""
-    return deployment_submit(owner=owner, node=node, ensemble=tree, now=timezone.now(), deadline_s=deadline_s)
+    return deployment_submit(
+        owner=owner, node=node, ensemble=tree, now=timezone.now(), deadline_s=deadline_s, **asked
+    )
 
 
 def started(row: Allocation) -> bool:

@@ -1,0 +1,90 @@
+"""The queue of what does not fit now: who goes next. Pure.
+
+The rule: first come, first served, and nobody who came later ever delays somebody who came before. In the order of
+arrival each takes what it needs if that is free; for one that does not fit yet, what it needs of what is free is kept,
+so that a later one goes before it only with what it would not use anyway (there is no GPU, but cores are left over).
+Whoever does not queue comes after everybody who does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+from node.ledger import Headroom, LedgerItem, LedgerView, emptied, gaps, set_aside
+from node.resources import Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a deployment needs of one machine: each allocation's resources, ports by number, ports of any number."""
+
+    parts: tuple[Resources, ...] = ()
+    static: frozenset[int] = frozenset()
+    dynamic: int = 0
+
+    def items(self) -> list[LedgerItem]:
+        """Return the parts as the ledger takes them."""
+        return [LedgerItem(str(number), part) for number, part in enumerate(self.parts)]
+
+    def document(self) -> dict[str, Any]:
+        """Return it as JSON."""
+        parts = [part.document() for part in self.parts]
+        return {"parts": parts, "static": sorted(self.static), "dynamic": self.dynamic}
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any]) -> Self:
+        """Return what `document()` has made; an empty one needs nothing."""
+        return cls(
+            tuple(Resources.parse(part) for part in document.get("parts") or ()),
+            frozenset(document.get("static") or ()),
+            int(document.get("dynamic") or 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What a machine has free now. `taken`: ports that are held; `ports`: how many others are free."""
+
+    view: LedgerView
+    headroom: Headroom
+    taken: frozenset[int] = frozenset()
+    ports: int = 65_535
+
+    def fits(self, demand: Demand) -> bool:
+        """Say whether it has what `demand` needs."""
+        return (
+            not self.taken & demand.static
+            and demand.dynamic + len(demand.static) <= self.ports
+            and not gaps(self.view, demand.items(), self.headroom)
+        )
+
+    def without(self, demand: Demand) -> Room:
+        """Return what is left when `demand` is taken, or kept for whoever waits for it."""
+        view, headroom = set_aside(self.view, self.headroom, demand.items())
+        ports = max(0, self.ports - demand.dynamic - len(demand.static))
+        return replace(self, view=view, headroom=headroom, taken=self.taken | demand.static, ports=ports)
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing is left at all."""
+        free = self.view.free
+        return not (free.cpu_centicores or free.ram_bytes or free.disk_bytes or free.gpus)
+
+
+def turn(room: Room, queue: Iterable[tuple[str, Demand]]) -> list[str]:
+    """Return the keys of those whose turn it is, in the order of arrival."""
+    going = []
+    for key, demand in queue:
+        if room.full:
+            break
+        if room.fits(demand):
+            going.append(key)
+        room = room.without(demand)
+    return going
+
+
+def impossible(view: LedgerView, demand: Demand) -> bool:
+    """Say whether it would not fit even if nothing else ran on the machine."""
+    return bool(gaps(emptied(view), demand.items()))

@@ -1,0 +1,34 @@
+"""What a deployment was waiting for when its deadline passed."""
+
+from __future__ import annotations
+
+from deployments import states
+from deployments.explain import Line, complete
+from deployments.models import Allocation, Deployment
+
+
+def waited_for(deployment: Deployment) -> list[Line]:
+    """Return one line for each thing that had not happened in time, with how far it had come."""
+    allowed = f"running within {(deployment.deadline_at - deployment.created_at).total_seconds():g} s"
+    hint = "give it more time (--deadline)"
+    if deployment.status != states.PROVISIONING:
+        what = "a bid" if deployment.status == states.PREPARING else "the commit"
+        known = {"subject": what, "check": "deadline", "message": f"{what} was waited for"}
+        return [complete(known | {"needed": allowed, "available": "none yet", "hint": hint})]
+    pending = deployment.allocations.filter(status=Allocation.Status.PENDING).select_related("node")
+    return [_line(item, allowed, hint) for item in pending.defer("spec")]
+
+
+def _line(item: Allocation, allowed: str, hint: str) -> Line:
+    state = item.progress or ("starting" if item.start_wanted else "its turn had not come")
+    return complete(
+        {
+            "subject": str(item),
+            "peer": item.node.name,
+            "check": "deadline",
+            "message": f"{item} had not started: {state}",
+            "needed": allowed,
+            "available": state,
+            "hint": f"{hint}, or see what its start waits for: ./dms show {item.deployment_id[:8]}",
+        }
+    )

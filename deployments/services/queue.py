@@ -1,0 +1,120 @@
+"""The queue as rows: who waits, behind whom, since when; entering and leaving it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal
+from deployments import states
+from deployments.ensemble.model import Ensemble
+from deployments.explain import Line, shortage
+from deployments.models import Deployment
+from deployments.queueing import Demand, Room, impossible, turn
+from deployments.services import bidding
+from deployments.services.timeline import announce, record
+from node.models import Node
+from node.services.ledger import NOBODY_AHEAD, Ahead, room_of
+from node.words import span
+
+
+def waiting(node: Node) -> QuerySet[Deployment]:
+    """Return those that wait for this node, the first first."""
+    return waiting_for(node.pk)
+
+
+def waiting_for(node_id: UUID) -> QuerySet[Deployment]:
+    """Return those that wait for the node of this id, the first first."""
+    rows = Deployment.objects.filter(orchestrator_id=node_id, status=states.PREPARING, stop_wanted=False)
+    return rows.exclude(queued_at=None).order_by("queued_at", "pk")
+
+
+def ahead_of(node: Node, deployment: Deployment | None = None) -> Ahead:
+    """Return what those need who come before: all who wait, or those before `deployment` in the queue."""
+    rows = waiting(node)
+    if deployment is not None:
+        rows = rows.exclude(pk=deployment.pk)
+        if deployment.queued_at is not None:
+            same = Q(queued_at=deployment.queued_at, pk__lt=deployment.pk)
+            rows = rows.filter(Q(queued_at__lt=deployment.queued_at) | same)
+    demands = [Demand.parse(row) for row in rows.values_list("demand", flat=True)[: NUMBERS.queue_scan_max]]
+    if not demands:
+        return NOBODY_AHEAD
+    ports = frozenset[int]().union(*(demand.static for demand in demands))
+    return Ahead(tuple(demand.parts for demand in demands), ports)
+
+
+def can_wait(deployment: Deployment, ensemble: Ensemble) -> bool:
+    """Say whether waiting can help: it would be placed if nothing else ran on the node."""
+    found = bidding.offers(deployment.orchestrator, ensemble, None, empty=True)
+    return not any(found.values())
+
+
+def refuse_full(node: Node) -> None:
+    """Refusal when so many wait that another one makes no sense."""
+    if waiting(node).count() >= NUMBERS.queue_max:
+        raise Refusal(
+            "queue_full",
+            f"{NUMBERS.queue_max} deployments wait in the queue of {node.name} already",
+            status=429,
+            hint="try again when it is shorter, or deploy without --queue",
+        )
+
+
+def enter(deployment: Deployment, reasons: list[Line]) -> None:
+    """Let it wait, with the reason, and note that once; its deadline stands still meanwhile."""
+    reason = f"queued: {shortage(reasons)}"
+    first = deployment.queued_at is None
+    if not first and reason == deployment.reason:
+        return
+    queued_at = deployment.queued_at or timezone.now()
+    Deployment.objects.filter(pk=deployment.pk).update(queued_at=queued_at, reason=reason, reasons=reasons)
+    deployment.queued_at, deployment.reason, deployment.reasons = queued_at, reason, reasons
+    if first:
+        record(deployment, "queue", reason, status="queued")
+    announce(deployment)
+
+
+def leave(deployment: Deployment) -> None:
+    """Take it out of the queue; its deadline counts from now on."""
+    if deployment.queued_at is None:
+        return
+    waited = timezone.now() - deployment.queued_at
+    deployment.deadline_at += waited
+    deployment.queued_at = None
+    deployment.reason, deployment.reasons = "", []
+    Deployment.objects.filter(pk=deployment.pk).update(
+        queued_at=None, reason="", reasons=[], deadline_at=deployment.deadline_at
+    )
+    record(deployment, "queue", f"left the queue after {span(waited.total_seconds())}")
+
+
+def next_ones(node: Node, usage: Mapping[str, Any] | None) -> list[str]:
+    """Return those whose turn it is now, and those that what is onboarded can never hold any more.
+
+    A fixed number of queries, however many wait; each of them is then looked at as any other deployment is.
+    """
+    rows = list(waiting(node).values_list("pk", "demand")[: NUMBERS.queue_scan_max])
+    room = room_of(node, usage) if rows else None
+    if room is None:
+        return []
+    view, headroom, taken, ports = room
+    queue = [(key, Demand.parse(demand)) for key, demand in rows]
+    lost = [key for key, demand in queue if impossible(view, demand)]
+    able = [(key, demand) for key, demand in queue if key not in set(lost)]
+    return lost + turn(Room(view, headroom, taken, ports), able)
+
+
+def places(rows: Iterable[Deployment]) -> dict[str, tuple[int, int]]:
+    """Return place and length of the queue for those of `rows` that wait, with one query a node."""
+    queued = [row for row in rows if row.queued_at is not None and row.status == states.PREPARING]
+    found: dict[str, tuple[int, int]] = {}
+    for node_id in {row.orchestrator_id for row in queued}:
+        keys = list(waiting_for(node_id).values_list("pk", flat=True))
+        found |= {key: (place, len(keys)) for place, key in enumerate(keys, 1)}
+    return {row.pk: found[row.pk] for row in queued if row.pk in found}
