@@ -76,8 +76,8 @@ def of_granted(percent: float | None, centicores: int) -> float | None:
 
 
 def step_for(window_s: float) -> int:
-    """Return the finest step that gives a chart no more points than it can show."""
-    return next((step for step in STEPS_S if window_s / step <= POINTS_WANTED), STEPS_S[-1])
+    """Return the finest step that gives a chart no more points than it can show, and one for the part of a step."""
+    return next((step for step in STEPS_S if window_s / step <= POINTS_WANTED + 1), STEPS_S[-1])
 
 
 def refuse_too_many(window_s: float, step_s: int, points_max: int) -> None:

@@ -16,6 +16,7 @@ from deployments.examples import examples
 from deployments.listing import listing
 from deployments.models import Deployment
 from deployments.selectors import visible_to
+from deployments.stats_views import WINDOWS, figures
 from node import door
 from node.person import invoke
 
@@ -46,7 +47,12 @@ def deployment_detail(request: HttpRequest, pk: str) -> HttpResponse:
     """Show one deployment."""
     identity = identity_of(request)
     deployment = get_object_or_404(visible_to(identity).select_related("owner", "orchestrator"), pk=pk)
-    context = {"page": deployment_page(deployment), "may_shutdown": door.may(identity, SHUTDOWN)}
+    context = {
+        "page": deployment_page(deployment),
+        "figures": figures(deployment),
+        "windows": tuple(WINDOWS),
+        "may_shutdown": door.may(identity, SHUTDOWN),
+    }
     return render(request, "deployments/detail.html", context)
 
 

