@@ -23,6 +23,10 @@ ICONS = Path(__file__).with_name("icons.txt")
 COPIES = {
     "@tabler/core/dist/css/tabler.min.css": "tabler.min.css",
     "idiomorph/dist/idiomorph.min.js": "idiomorph.min.js",
+    "@xterm/xterm/lib/xterm.js": "xterm.js",
+    "@xterm/xterm/css/xterm.css": "xterm.css",
+    "@xterm/addon-fit/lib/addon-fit.js": "xterm-addon-fit.js",
+    "@xterm/addon-unicode11/lib/addon-unicode11.js": "xterm-addon-unicode11.js",
     "uplot/dist/uPlot.iife.min.js": "uPlot.iife.min.js",
     "uplot/dist/uPlot.min.css": "uPlot.min.css",
 }

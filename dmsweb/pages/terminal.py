@@ -2,7 +2,7 @@
 
 Binary messages are bytes, both ways. Text messages are JSON:
 
-    from the browser    {"resize": [rows, columns]}  {"signal": "INT"}  {"eof": true}
+    from the browser    {"resize": [rows, columns]}  {"signal": "INT"}  {"eof": true}  {"shown": bytes}
     from the site       {"started": {...}}           what runs where, and how much input may be on its way
                         {"stream": "stderr"}         what follows is of this stream (stdout at first)
                         {"taken": bytes}             so much more of the input has been taken
@@ -10,6 +10,7 @@ Binary messages are bytes, both ways. Text messages are JSON:
                         {"error": {problem}}         the end without an exit code
 
 Output is read only as fast as the other side takes it, so that a command that floods is held up, not kept in memory.
+A browser takes in whatever comes: with `?window=BYTES` no more output is sent than that beyond what it has shown.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any, TypeVar
+from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -75,7 +77,10 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.inputs: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.waiting = 0
         self.room = asyncio.Event()
-        self.bytes_in = self.bytes_out = 0
+        self.shown = asyncio.Event()
+        self.bytes_in = self.bytes_out = self.bytes_shown = 0
+        asked = parse_qs(self.scope["query_string"].decode()).get("window", [""])[0]
+        self.out_window = max(int(asked), 4_096) if asked.isdecimal() and len(asked) < 12 else 0
         who = await database_sync_to_async(entrance)(self.scope)
         if who is None:
             await self.close()
@@ -181,6 +186,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             if name != stream:
                 stream = name
                 await self._say({"stream": stream})
+            while self.out_window and self.bytes_out - self.bytes_shown > self.out_window:
+                self.shown.clear()
+                await self.shown.wait()
             await self.send(bytes_data=chunk)
             self.bytes_out += len(chunk)
             self.moved = asyncio.get_running_loop().time()
@@ -245,6 +253,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         terminal: Terminal | None = getattr(self, "terminal", None)
         if "eof" in message:
             self.inputs.put_nowait(None)
+        elif "shown" in message:
+            self.bytes_shown += int(message["shown"])
+            self.shown.set()
         elif "resize" in message:
             rows, columns = (int(number) for number in message["resize"])
             if not (1 <= rows <= SIZE_MAX and 1 <= columns <= SIZE_MAX):

@@ -5,12 +5,13 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
-from dmsweb.pages import account, views
+from dmsweb.pages import account, terminal_page, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("bar/", views.bar_state, name="bar"),
     path("audit/", views.audit, name="audit"),
+    path("deployments/<str:pk>/terminal/<str:allocation>/", terminal_page.terminal, name="terminal"),
     path("login/", account.Login.as_view(), name="login"),
     path("login/link/<str:token>", account.login_link, name="login-link"),
     path("logout/", LogoutView.as_view(), name="logout"),

@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from node import door
 from node.choices import STATES, state_of
 from node.meters import Meter
 from node.quantities import show_bytes
@@ -31,6 +32,13 @@ def icon(name: str, extra: str = "") -> SafeString:
         sprite,
         name,
     )
+
+
+@register.simple_tag(takes_context=True)
+def may(context: dict[str, Any], path: str) -> bool:
+    """Say whether the person may invoke the behavior `path`: what she may not do is not offered."""
+    identity = context.get("identity")
+    return identity is not None and door.may(identity, path)
 
 
 @register.simple_tag
