@@ -20,6 +20,7 @@ from deployments.models import (
     Deployment,
     DeploymentEvent,
     ExecSession,
+    Quota,
 )
 from node.admin import ReservationAdmin, state_mark
 from node.models import Reservation
@@ -136,6 +137,22 @@ class ExecSessionAdmin(ReadOnlyAdmin):
     list_display = ["created_at", "allocation", "owner", "command", "exit_code", "reason", "ended_at"]
     list_select_related = ["allocation", "owner"]
     search_fields = ["allocation__id", "owner__name"]
+
+
+@admin.register(Quota)
+class QuotaAdmin(ReadOnlyAdmin):
+    """Limits; changed on the page of quotas or by `./dms user quota`."""
+
+    list_display = [
+        "__str__",
+        "deployments",
+        "cpu_centicores",
+        "ram_bytes",
+        "disk_bytes",
+        "gpus",
+        "running_time_s",
+    ]
+    list_select_related = ["identity"]
 
 
 class HeldReservationAdmin(ReservationAdmin):

@@ -263,3 +263,36 @@ class ExecSession(models.Model):
 
     def __str__(self) -> str:
         return f"exec by {self.owner} in {self.allocation_id}"
+
+
+class Quota(models.Model):
+    """How much one person may ask for at once. Empty: everybody's limit holds; -1: none in spite of it."""
+
+    identity = models.OneToOneField(
+        Identity,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="quota",
+        help_text="Empty: everybody.",
+    )
+    everybody = models.BooleanField(default=False, editable=False)
+    deployments = models.BigIntegerField(null=True, blank=True, help_text="Unfinished at once.")
+    cpu_centicores = models.BigIntegerField(null=True, blank=True, help_text="Cores times 100.")
+    ram_bytes = models.BigIntegerField(null=True, blank=True)
+    disk_bytes = models.BigIntegerField(null=True, blank=True)
+    gpus = models.BigIntegerField(null=True, blank=True)
+    running_time_s = models.BigIntegerField(
+        null=True, blank=True, help_text="The longest one deployment may run."
+    )
+    updated_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["everybody"], condition=models.Q(everybody=True), name="one_quota_for_everybody"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"quota of {self.identity or 'everybody'}"

@@ -12,6 +12,7 @@ from deployments.ensemble.model import Ensemble, NodeSpec
 from deployments.explain import Line, line
 from deployments.matching import Offer, place
 from deployments.services import bidding, queue
+from deployments.services.quota import quota_reasons
 from deployments.services.submit import parse_or_refuse
 from node.models import Node
 from node.resources import sum_of
@@ -46,9 +47,11 @@ def plan(
     ahead = queue.ahead_of(node)
     found = bidding.offers(node, config, usage, ahead=ahead)
     placement = place(list(config.nodes), [Offer(name, str(node.pk)) for name in found if not found[name]])
-    forbidden = [
-        line(item, peer=node.name) for item in ensemble_violations(config.document(), node.allowances)
-    ]
+    refused = (
+        *ensemble_violations(config.document(), node.allowances),
+        *quota_reasons(owner, bidding.demand_of(config)),
+    )
+    forbidden = [line(item, peer=node.name) for item in refused]
     reasons = forbidden + [one for many in found.values() for one in many]
     waits = not forbidden and not any(bidding.offers(node, config, None, empty=True).values())
     view = ledger(node, usage).view()

@@ -25,6 +25,7 @@ from deployments.services.allocations import allocations_stop, ask_start, termin
 from deployments.services.commit import commit_placement
 from deployments.services.late import waited_for
 from deployments.services.manifest import manifest_refresh
+from deployments.services.quota import demand_in, enforce
 from deployments.services.timeline import move, record
 from node.models import Node
 from node.outside import OUTSIDE
@@ -152,10 +153,12 @@ def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
     ensemble = Ensemble.from_document(deployment.ensemble)
     try:
         with transaction.atomic():
+            enforce(deployment.owner, demand_in(deployment), without=deployment.pk)
             commit_placement(deployment, ensemble, usage)
     except Refusal as refusal:
         reasons = [line(reason, peer=deployment.orchestrator.name) for reason in refusal.reasons]
-        if deployment.attempt < NUMBERS.deployment_attempts_max or deployment.queue_wanted:
+        again = deployment.attempt < NUMBERS.deployment_attempts_max or deployment.queue_wanted
+        if again and refusal.code != "quota_exceeded":
             move(deployment, states.PREPARING, f"commit refused, asking again: {refusal.detail}")
         else:
             _give_up(deployment, f"commit refused: {refusal.detail}", reasons)

@@ -21,6 +21,7 @@ from deployments.models import Deployment
 from deployments.notices import notices
 from deployments.services.bidding import demand_of
 from deployments.services.queue import refuse_full
+from deployments.services.quota import enforce
 from deployments.services.stop import ADVANCE as ADVANCE
 from deployments.services.timeline import announce, record
 from node.models import Node
@@ -77,7 +78,9 @@ def deployment_submit(
     wait_s = _queue_seconds(queue_s) if queue else None
     if queue:
         refuse_full(node)
+    demand = demand_of(config)
     with transaction.atomic():
+        enforce(owner, demand)
         deployment = Deployment.objects.create(
             id=hashlib.sha256(f"{node.peer_id}{uuid.uuid1()}".encode()).hexdigest(),
             owner=owner,
@@ -87,7 +90,7 @@ def deployment_submit(
             ensemble=config.document(),
             metadata=dict(config.metadata),
             only_tasks=all(spec.type == "task" for spec in config.allocations.values()),
-            demand=demand_of(config).document(),
+            demand=demand.document(),
             queue_wanted=queue,
             queue_until=None if wait_s is None else now + timedelta(seconds=wait_s),
             deadline_at=now + timedelta(seconds=seconds),

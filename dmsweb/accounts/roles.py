@@ -13,4 +13,5 @@ DEFAULT_GRANT: tuple[str, ...] = (
     "/dms/node/resources",
     "/dms/node/hardware",
     "/dms/node/onboarding/status",
+    "/dms/node/quota/get",
 )

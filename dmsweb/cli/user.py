@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from dmsweb.cli.output import table
+from dmsweb.cli.output import Output, table
 from dmsweb.cli.session import Session, verb, verbs
 
 ADMIN = "admin"
@@ -88,6 +88,48 @@ def password(session: Session, name: str) -> None:
     services = accounts(session)
     services.password_set(services.user_get(name), _password())
     session.show({"name": name, "changed": True}, lambda out: out.line(f"{name} has another password"))
+
+
+LIMITS = (
+    ("Deployments", "deployments", 1, ""),
+    ("Cores", "cpu_centicores", 100, ""),
+    ("Memory", "ram_bytes", 1 << 30, " GiB"),
+    ("Disk", "disk_bytes", 1 << 30, " GiB"),
+    ("GPUs", "gpus", 1, ""),
+    ("RunningTimeSeconds", "running_time_s", 1, " s"),
+)
+
+
+@verb("quota", help="How much an account may ask for at once; no NAME: everybody's limits.", group=user)
+@click.argument("name", default="")
+@click.option("--deployments", default=None, help="Unfinished ones at once. For all: `unlimited`, `default`.")
+@click.option("--cores", default=None, help="Cores.")
+@click.option("--memory", default=None, help="Memory: 4GiB; a bare number is GiB.")
+@click.option("--disk", default=None, help="Disk: 10GiB; a bare number is GiB.")
+@click.option("--gpus", default=None, help="GPUs, or shares of them.")
+@click.option("--running-time", default=None, help="Seconds that a deployment may run.")
+def quota(session: Session, name: str, **limits: str | None) -> None:
+    """Invoke /dms/node/quota/set, get or list; needs a running site."""
+    names = dict(zip(limits, (limit[0] for limit in LIMITS), strict=True))
+    payload: dict[str, Any] = {names[key]: value for key, value in limits.items() if value is not None}
+    if not payload and not name:
+        answer = session.call("/dms/node/quota/list", {})
+        everybody = {"Name": "everybody", "Limits": answer["Everybody"], "Used": {}}
+        session.show(answer, lambda out: _quota_table(out, [everybody, *answer["Quotas"]]))
+        return
+    path = "/dms/node/quota/set" if payload else "/dms/node/quota/get"
+    answer = session.call(path, payload | {"Identity": name})
+    session.show(answer, lambda out: _quota_table(out, [answer]))
+
+
+def _quota_table(out: Output, quotas: list[dict[str, Any]]) -> None:
+    def cell(item: dict[str, Any], field: str, scale: int, unit: str) -> str:
+        limit, used = item["Limits"].get(field), item["Used"].get(field)
+        text = "no limit" if limit is None else f"{limit / scale:g}{unit}"
+        return text if used is None or item["Name"] == "everybody" else f"{used / scale:g} of {text}"
+
+    rows = [[item["Name"], *(cell(item, *limit[1:]) for limit in LIMITS)] for item in quotas]
+    out.table(table(["", "deployments", "cores", "memory", "disk", "gpus", "running time"], rows))
 
 
 def accounts(session: Session) -> ModuleType:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.contrib.auth.views import LogoutView
 from django.urls import path
 
+from deployments.quota_view import quota_page
 from dmsweb.pages import account, terminal_page, views
 
 urlpatterns = [
@@ -15,6 +16,7 @@ urlpatterns = [
     path("login/", account.Login.as_view(), name="login"),
     path("login/link/<str:token>", account.login_link, name="login-link"),
     path("logout/", LogoutView.as_view(), name="logout"),
+    path("account/quota/", quota_page, name="quota"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<str:key>/revoke/", account.token_end, name="token-revoke"),
 ]

@@ -16,6 +16,7 @@ from capabilities.services import is_root
 from deployments import states
 from deployments.listing import SEARCH_MAX, deployment_rows, light
 from deployments.models import DeploymentEvent
+from deployments.quota_view import quota_meters
 from deployments.selectors import visible_to
 from dmsweb.pages.context import bar
 from node import door
@@ -53,6 +54,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "node_state": node_state(node),
         "meters": node_meters(node) if node else [],
         "rows": rows,
+        "quota": quota_meters(identity),
         "events": recent[:SHOWN],
         "may_onboard": door.may(identity, ONBOARD),
         "may_deploy": door.may(identity, NEW),

@@ -95,3 +95,31 @@ def test_draining_on_the_page_of_the_node(people):
     admin.post(f"{path}drain/", {"off": "1"})
     people.node.refresh_from_db()
     assert people.node.draining_at is None
+
+
+def test_quotas_are_shown_and_set_on_their_page(people):
+    admin, bob = people.client("alice"), people.client("bob")
+    assert "Nothing is limited for you" in bob.get("/account/quota/").content.decode()
+    assert "Your quota" not in bob.get("/").content.decode()
+    admin.post(
+        "/account/quota/", {"identity": people.identity("bob").did, "cpu_centicores": "1.5", "gpus": "0"}
+    )
+    submit(people, 1)
+    for path in ("/account/quota/", "/"):
+        text = bob.get(path).content.decode()
+        assert "1 core of 1.5 cores" in text
+        assert "Change limits" not in text
+    text = admin.get("/account/quota/").content.decode()
+    assert "1 core of 1.5 cores" in text
+    assert "Change limits" in text
+    assert (
+        "is not a number"
+        in admin.post(
+            "/account/quota/", {"deployments": "1", "cpu_centicores": "x"}, follow=True
+        ).content.decode()
+    )
+    bob.post("/account/quota/", {"cpu_centicores": "unlimited"})
+    assert "1 core of 1.5 cores" in bob.get("/account/quota/").content.decode()
+    refused = bob.post("/deployments/new/", {"source": json.dumps(tree(1))})
+    assert refused.status_code == 409
+    assert "1 core used, 1 core wanted, 1.5 cores allowed" in refused.content.decode()
