@@ -73,6 +73,19 @@ class Numbers:
     sweep_pending_s: float = 5.0
     sweep_idle_s: float = 60.0
 
+    # Restarts of an allocation that does not say otherwise: at most so many within the time, with a growing pause.
+    allocation_restarts_max: int = 5
+    allocation_restarts_within_s: float = 600.0
+    allocation_backoff_s: float = 1.0
+    allocation_backoff_max_s: float = 60.0
+
+    # Health checks that do not say otherwise.
+    health_interval_s: float = 30.0
+    health_timeout_s: float = 5.0
+    health_retries: int = 3
+    health_interval_min_s: float = 0.5
+    health_timeout_max_s: float = 60.0
+
     # Executors.
     docker_timeout_s: float = 60.0
     docker_pull_timeout_s: float = 1_800.0

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from deployments.ensemble import units
 from deployments.ensemble.execution import read_execution
 from deployments.ensemble.fields import Context, Fields, Shape, fields
+from deployments.ensemble.healthcheck import read_healthcheck
+from deployments.ensemble.lifetime import read_max_runtime, read_restart, read_retry
 from deployments.ensemble.model import (
     ALLOCATION_RECOVERIES,
     ALLOCATION_TYPES,
     EXECUTORS,
     AllocationSpec,
-    HealthcheckSpec,
     KeySpec,
     ResourceSpec,
 )
 from deployments.ensemble.names import LABEL, is_host_name
 from deployments.ensemble.problems import Mark, join, suggest
 from deployments.ensemble.resources import read_resources
-from deployments.ensemble.tree import Scalar, Sequence, Tree
+from deployments.ensemble.tree import Scalar, Tree
 from deployments.ensemble.volumes import read_volumes
 
 ALLOCATION = Shape(
@@ -38,17 +38,15 @@ ALLOCATION = Shape(
             "volumes",
             "failure_recovery",
             "depends_on",
+            "restart",
+            "retry",
+            "max_runtime",
         }
     ),
     {"dnsname": "dns_name", "health_check": "healthcheck"},
 )
-_HEALTHCHECK = Shape("healthcheck", frozenset({"type", "exec", "endpoint", "response", "interval"}))
-_RESPONSE = Shape("response", frozenset({"type", "value"}))
 _KEY = Shape("a key", frozenset({"type", "file", "dest"}))
-_CHECKS = ("command", "http")
 _KEYS = ("ssh", "gpg")
-# A bare interval below this many nanoseconds (1 ms) was surely meant in another unit.
-_LEAST_BARE_NS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +83,10 @@ def read_allocation(
                 f"{dns_name[:80]!r} is no host name",
                 "labels of letters, digits and inner hyphens, joined by dots",
             )
+    kind = top.choice("type", ALLOCATION_TYPES, "", required="service (runs on) or task (runs once)")
     return AllocationSpec(
         name=name,
-        type=top.choice("type", ALLOCATION_TYPES, "", required="service (runs on) or task (runs once)"),
+        type=kind,
         executor=executor,
         resources=ResourceSpec()
         if resources is None
@@ -97,11 +96,14 @@ def read_allocation(
         execution=read_execution(top, executor),
         dns_name=dns_name,
         volumes=read_volumes(top, roots.volumes),
-        healthcheck=_healthcheck(top),
+        healthcheck=read_healthcheck(top, name=name, dns_name=dns_name, executor=executor),
         failure_recovery=top.choice("failure_recovery", ALLOCATION_RECOVERIES, "stay_down"),
         depends_on=top.texts("depends_on", single="write `depends_on: [NAME]`"),
         provision=_provision(top, roots),
         keys=_keys(top, roots),
+        restart=read_restart(top),
+        retry=read_retry(top, kind),
+        max_runtime_ns=read_max_runtime(top),
     )
 
 
@@ -127,48 +129,6 @@ def _provision(top: Fields, roots: Roots) -> tuple[str, ...]:
                 suggest(shown, roots.scripts) or "define it there: `scripts: {NAME: |...}`",
             )
     return tuple(names)
-
-
-def _healthcheck(top: Fields) -> HealthcheckSpec | None:
-    check = top.child("healthcheck", _HEALTHCHECK)
-    if check is None:
-        return None
-    kind = check.choice("type", _CHECKS, "", required=f"one of: {', '.join(_CHECKS)}")
-    words = check.texts("exec", required='such as ["curl", "-s", "localhost"]' if kind == "command" else "")
-    given = check.find("exec")
-    if kind == "command" and isinstance(given, Sequence) and not given.items:
-        check.error("exec", "must hold the command", 'such as ["curl", "-s", "localhost"]')
-    response = check.child("response", _RESPONSE)
-    return HealthcheckSpec(
-        type=kind,
-        exec=words,
-        endpoint=check.text("endpoint", required="the URL to get" if kind == "http" else ""),
-        response_type=response.text("type") if response else "",
-        response_value=response.text("value", may_be_empty=True) if response else "",
-        interval_ns=_interval(check),
-    )
-
-
-def _interval(check: Fields) -> int:
-    node = check.find("interval")
-    if node is None:
-        return 0
-    hint = "a duration such as 30s or 1m30s"
-    if isinstance(node, Scalar) and isinstance(node.value, str):
-        try:
-            interval = units.duration_ns(node.text)
-        except units.UnitFault as fault:
-            check.error("interval", str(fault), hint)
-            return 0
-        if interval <= 0:
-            check.error("interval", "interval must be positive", hint)
-        return interval
-    least = 1 if check.context.canonical else _LEAST_BARE_NS
-    value = check.number("interval")
-    if value is not None and not least <= value <= units.MAX_INTEGER:
-        check.error("interval", f"{value} alone means nanoseconds, which is too short or too long", hint)
-        return 0
-    return int(value or 0)
 
 
 def _keys(top: Fields, roots: Roots) -> tuple[KeySpec, ...]:

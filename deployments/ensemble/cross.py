@@ -40,6 +40,7 @@ def check(ensemble: Ensemble, top: Fields) -> None:
         if node.redundancy:
             _standbys(ensemble, name, node, report, places)
     _dependencies(ensemble, held, report, places)
+    _restarts(ensemble, report, places)
 
 
 def _distinct(ensemble: Ensemble, report: Report, places: Places) -> None:
@@ -136,6 +137,18 @@ def _standbys(ensemble: Ensemble, name: str, node: NodeSpec, report: Report, pla
                 places.mark("nodes", standby),
                 f"{standby} is the name of a standby of node {name}",
                 "rename the node",
+            )
+
+
+def _restarts(ensemble: Ensemble, report: Report, places: Places) -> None:
+    for name, spec in ensemble.allocations.items():
+        asked = spec.failure_recovery != "stay_down" or ensemble.supervisor is not None
+        if spec.restart is not None and not asked:
+            report.warn(
+                join(join("allocations", name), "restart"),
+                places.mark("allocations", name, "restart"),
+                f"says how often {name} may be restarted, but its failure_recovery is stay_down",
+                "write `failure_recovery: one_for_one`",
             )
 
 

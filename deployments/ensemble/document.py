@@ -30,6 +30,7 @@ def ensemble_document(ensemble: model.Ensemble) -> dict[str, Any]:
         "metadata": dict(ensemble.metadata),
         "contracts": {name: _set(asdict(spec)) for name, spec in ensemble.contracts.items()},
         "escalation_strategy": ensemble.escalation_strategy,
+        "max_runtime": ensemble.max_runtime_ns,
     }
     return {"V1": {key: value for key, value in body.items() if value or key in ("allocations", "nodes")}}
 
@@ -48,6 +49,9 @@ def allocation_document(spec: model.AllocationSpec) -> dict[str, Any]:
         "keys": [_set(asdict(key)) for key in spec.keys],
         "volume": [_volume_document(volume) for volume in spec.volumes],
         "healthcheck": _healthcheck_document(spec.healthcheck) if spec.healthcheck else None,
+        "restart": _restart_document(spec.restart) if spec.restart else None,
+        "retry": spec.retry,
+        "max_runtime": spec.max_runtime_ns,
     }
     required = ("type", "executor", "resources", "execution", "dns_name", "failure_recovery")
     return {key: value for key, value in body.items() if value or key in required}
@@ -125,10 +129,24 @@ def _healthcheck_document(spec: model.HealthcheckSpec) -> dict[str, Any]:
             "type": spec.type,
             "exec": list(spec.exec),
             "endpoint": spec.endpoint,
+            "port": spec.port,
+            "status": spec.status,
             "response": response,
             "interval": spec.interval_ns,
+            "timeout": spec.timeout_ns,
+            "retries": spec.retries,
+            "start_period": spec.start_period_ns,
         }
     )
+
+
+def _restart_document(spec: model.RestartSpec) -> dict[str, Any]:
+    return {
+        "max": spec.max,
+        "within": spec.within_ns,
+        "backoff": spec.backoff_ns,
+        "backoff_max": spec.backoff_max_ns,
+    }
 
 
 def ensemble_of(document: Mapping[str, Any]) -> model.Ensemble:
@@ -153,6 +171,7 @@ def ensemble_of(document: Mapping[str, Any]) -> model.Ensemble:
             metadata=dict(body.get("metadata", {})),
             contracts={name: model.ContractSpec(**spec) for name, spec in body.get("contracts", {}).items()},
             escalation_strategy=body.get("escalation_strategy", ""),
+            max_runtime_ns=body.get("max_runtime", 0),
         )
     except (KeyError, TypeError, AttributeError, ArithmeticError, binascii.Error) as fault:
         raise ValueError(f"not a V1 ensemble document: {type(fault).__name__}: {fault}") from None
@@ -161,7 +180,7 @@ def ensemble_of(document: Mapping[str, Any]) -> model.Ensemble:
 def allocation_of(name: str, body: Mapping[str, Any]) -> model.AllocationSpec:
     """Return the allocation of its JSON object. KeyError, TypeError when it is not one."""
     execution = body["execution"]
-    check = body.get("healthcheck")
+    check, restart = body.get("healthcheck"), body.get("restart")
     return model.AllocationSpec(
         name=name,
         type=body["type"],
@@ -173,11 +192,14 @@ def allocation_of(name: str, body: Mapping[str, Any]) -> model.AllocationSpec:
             model.VolumeSpec(**{**volume, "servers": tuple(volume.get("servers", ()))})
             for volume in body.get("volume", ())
         ),
-        healthcheck=_healthcheck_of(check) if check else None,
+        healthcheck=healthcheck_of(check) if check else None,
         failure_recovery=body["failure_recovery"],
         depends_on=tuple(body.get("depends_on", ())),
         provision=tuple(body.get("provision", ())),
         keys=tuple(model.KeySpec(**key) for key in body.get("keys", ())),
+        restart=_restart_of(restart) if restart else None,
+        retry=body.get("retry", 0),
+        max_runtime_ns=body.get("max_runtime", 0),
     )
 
 
@@ -199,15 +221,25 @@ def _resources_of(body: Mapping[str, Any]) -> model.ResourceSpec:
     )
 
 
-def _healthcheck_of(body: Mapping[str, Any]) -> model.HealthcheckSpec:
+def _restart_of(body: Mapping[str, Any]) -> model.RestartSpec:
+    return model.RestartSpec(body["max"], body["within"], body["backoff"], body["backoff_max"])
+
+
+def healthcheck_of(body: Mapping[str, Any]) -> model.HealthcheckSpec:
+    """Return the health check of its JSON object. KeyError when it is not one."""
     response = body.get("response", {})
     return model.HealthcheckSpec(
         type=body["type"],
         exec=tuple(body.get("exec", ())),
         endpoint=body.get("endpoint", ""),
+        port=body.get("port", 0),
+        status=body.get("status", ""),
         response_type=response.get("type", ""),
         response_value=response.get("value", ""),
         interval_ns=body.get("interval", 0),
+        timeout_ns=body.get("timeout", 0),
+        retries=body.get("retries", 0),
+        start_period_ns=body.get("start_period", 0),
     )
 
 

@@ -12,6 +12,8 @@ ALLOCATION_RECOVERIES = ("stay_down", "one_for_one", "one_for_all", "rest_for_on
 NODE_RECOVERIES = ("stay_down", "restart", "redeploy")
 ESCALATIONS = ("redeploy", "teardown")
 STRATEGIES = ("OneForOne", "AllForOne", "RestForOne")
+CHECKS = ("command", "http", "tcp")
+EXPECTATIONS = ("equals", "contains", "starts_with")
 PROTOCOLS = ("tcp", "udp")
 CONTINENTS = ("Africa", "Antarctica", "Asia", "Europe", "North America", "Oceania", "South America")
 
@@ -49,14 +51,48 @@ class Execution:
 
 @dataclass(frozen=True, slots=True)
 class HealthcheckSpec:
-    """How to see that it works; `interval_ns` 0 means the site's default."""
+    """How to see that it works; `interval_ns`, `timeout_ns` and `retries` 0 mean the site's default.
+
+    `response_type` empty or `string` means the kind's own: http compares the whole body, the others look for the
+    value. `status` empty means any 2xx.
+    """
 
     type: str
     exec: tuple[str, ...] = ()
     endpoint: str = ""
+    port: int = 0
+    status: str = ""
     response_type: str = ""
     response_value: str = ""
     interval_ns: int = 0
+    timeout_ns: int = 0
+    retries: int = 0
+    start_period_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RestartSpec:
+    """At most `max` restarts within a time, and the pause before each: doubled each time up to the longest."""
+
+    max: int
+    within_ns: int
+    backoff_ns: int
+    backoff_max_ns: int
+
+    @property
+    def within_s(self) -> float:
+        """The time within which `max` counts."""
+        return self.within_ns / 1e9
+
+    @property
+    def backoff_s(self) -> float:
+        """The first pause."""
+        return self.backoff_ns / 1e9
+
+    @property
+    def backoff_max_s(self) -> float:
+        """The longest pause."""
+        return self.backoff_max_ns / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +121,7 @@ class KeySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationSpec:
-    """One workload."""
+    """One workload. `restart` None: the site's intensity; `retry`: how often a failed task is run again."""
 
     name: str
     type: str = ""
@@ -99,6 +135,14 @@ class AllocationSpec:
     depends_on: tuple[str, ...] = ()
     provision: tuple[str, ...] = ()
     keys: tuple[KeySpec, ...] = ()
+    restart: RestartSpec | None = None
+    retry: int = 0
+    max_runtime_ns: int = 0
+
+    @property
+    def max_runtime_s(self) -> float:
+        """The longest time that it may run, 0 for any."""
+        return self.max_runtime_ns / 1e9
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +231,12 @@ class Ensemble:
     metadata: Mapping[str, str] = field(default_factory=dict)
     contracts: Mapping[str, ContractSpec] = field(default_factory=dict)
     escalation_strategy: str = ""
+    max_runtime_ns: int = 0
+
+    @property
+    def max_runtime_s(self) -> float:
+        """The longest time from Running to its end, 0 for any."""
+        return self.max_runtime_ns / 1e9
 
     @property
     def only_tasks(self) -> bool:

@@ -14,6 +14,7 @@ from capabilities.refusal import Reason, Refusal
 from deployments.ensemble import cross, extras
 from deployments.ensemble.allocations import Roots, read_allocation
 from deployments.ensemble.fields import Context, Fields, Shape
+from deployments.ensemble.lifetime import read_max_runtime
 from deployments.ensemble.load import load
 from deployments.ensemble.model import ESCALATIONS, Ensemble
 from deployments.ensemble.nodes import read_node
@@ -39,6 +40,7 @@ ROOT = Shape(
             "contracts",
             "resources",
             "volumes",
+            "max_runtime",
         }
     ),
     quiet={"edge_constraints": "edges"},
@@ -194,6 +196,7 @@ def _read(root: Mapping, report: Report, numbers: Numbers) -> Ensemble:
         metadata=extras.read_texts(top, "metadata"),
         contracts=extras.read_contracts(top),
         escalation_strategy=top.choice("escalation_strategy", ESCALATIONS, ""),
+        max_runtime_ns=read_max_runtime(top),
     )
     cross.check(ensemble, top)
     return ensemble

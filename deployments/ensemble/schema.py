@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from deployments.ensemble import model
+from deployments.ensemble.healthcheck import STATUS
 from deployments.ensemble.names import HOST_NAME, LABEL, NODE_NAME, VARIABLE
 from deployments.ensemble.nodes import LOWEST_PUBLIC, MAX_PORT, MAX_REDUNDANCY
 from deployments.ensemble.volumes import TYPES as VOLUME_TYPES
@@ -43,6 +44,13 @@ def _amount(description: str, unit: str) -> Schema:
             {"type": "number", "exclusiveMinimum": 0},
             {"type": "string", "pattern": r"^\s*[+]?[0-9.]+(?:[eE][-+]?[0-9]+)?\s*[A-Za-z]*\s*$"},
         ],
+    }
+
+
+def _duration(description: str) -> Schema:
+    return {
+        "description": f"{description}, such as 30s; a bare number is nanoseconds",
+        "anyOf": [_COUNT, _TEXT],
     }
 
 
@@ -123,14 +131,25 @@ def _volume() -> Schema:
 def _allocation() -> Schema:
     healthcheck = _map(
         {
-            "type": _one_of(("command", "http"), "kind of check"),
+            "type": _one_of(model.CHECKS, "kind of check"),
             "exec": _list(_TEXT, "command: run inside; it succeeds with exit code 0"),
-            "endpoint": _text("http: the URL to get"),
-            "response": _map({"type": _TEXT, "value": {"type": "string"}}, "what the answer holds"),
-            "interval": {
-                "description": "such as 30s; a bare number is nanoseconds",
-                "anyOf": [{"type": "integer"}, _TEXT],
+            "endpoint": _text("http: the path, or the URL of the allocation itself, to get"),
+            "port": {"type": "integer", "minimum": 1, "maximum": MAX_PORT, "description": "tcp, http: port"},
+            "status": {
+                "description": "http: the status that is well, such as 200 or 2xx (the default)",
+                "anyOf": [{"type": "integer", "minimum": 100, "maximum": 599}, _text("", STATUS.pattern)],
             },
+            "response": _map(
+                {
+                    "type": _one_of(("string", *model.EXPECTATIONS), "how it is compared"),
+                    "value": {"type": "string"},
+                },
+                "what the answer holds",
+            ),
+            "interval": _duration("from one check to the next"),
+            "timeout": _duration("how long an answer may take"),
+            "retries": _COUNT | {"minimum": 1, "description": "failures in a row that make it unhealthy"},
+            "start_period": _duration("failures do not count for so long, unless it was healthy before"),
         },
         "how to see that it works",
         "type",
@@ -163,6 +182,17 @@ def _allocation() -> Schema:
             "depends_on": _list(_TEXT, "allocations on the same node that start before"),
             "provision": _list(_TEXT, "scripts of the root, run in this order before the start"),
             "keys": _list(key, "keys put inside"),
+            "restart": _map(
+                {
+                    "max": _COUNT | {"description": "restarts within the time; one more escalates"},
+                    "within": _duration("the time in which they count"),
+                    "backoff": _duration("the pause before the first; doubled each time"),
+                    "backoff_max": _duration("the longest pause"),
+                },
+                "how often it may be started again",
+            ),
+            "retry": _COUNT | {"description": "task: how often it is run again after a failure"},
+            "max_runtime": _duration("the longest time that it may run"),
         },
         "one workload",
         "type",
@@ -265,6 +295,7 @@ def ensemble_schema() -> dict[str, Any]:
         "metadata": texts | {"description": "free texts; name is what people see"},
         "contracts": {"type": "object", "additionalProperties": contract},
         "escalation_strategy": _one_of(model.ESCALATIONS, "when recovery fails"),
+        "max_runtime": _duration("the longest time from Running to its end"),
     }
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

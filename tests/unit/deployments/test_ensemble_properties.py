@@ -13,6 +13,28 @@ from deployments.ensemble.graph import levels_of
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
 
+DURATIONS = st.one_of(
+    st.integers(10**6, 10**18),
+    st.builds(lambda n, unit: f"{n}{unit}", st.integers(1, 50), st.sampled_from("smhd")),
+)
+RESPONSES = st.fixed_dictionaries({"value": WORDS, "type": st.sampled_from(["equals", "contains", "string"])})
+CHECKS = st.one_of(
+    st.fixed_dictionaries(
+        {"type": st.just("command"), "exec": st.just(["true"])},
+        optional={"response": RESPONSES, "interval": DURATIONS, "start_period": st.just("1h")},
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("http"), "endpoint": st.sampled_from(["/", "http://localhost/x?y=1"])},
+        optional={"port": st.just(80), "status": st.sampled_from([200, "3xx"]), "retries": st.integers(1, 9)},
+    ),
+    st.fixed_dictionaries(
+        {"type": st.just("tcp"), "port": st.integers(1, 65535)}, optional={"timeout": st.just("1.5s")}
+    ),
+)
+RESTARTS = st.fixed_dictionaries(
+    {}, optional={"max": st.integers(0, 9), "within": DURATIONS, "backoff": st.just("10ms")}
+)
+
 
 @st.composite
 def documents(draw):
@@ -27,8 +49,9 @@ def documents(draw):
             execution["image"] = draw(
                 st.sampled_from(["alpine", "r.example.com:5000/a/b:1.2", "x@sha256:" + "a" * 64])
             )
+        job = draw(st.sampled_from(["task", "service"]))
         allocations[name] = {
-            "type": draw(st.sampled_from(["task", "service"])),
+            "type": job,
             "executor": kind,
             "execution": execution,
             "resources": {
@@ -40,6 +63,10 @@ def documents(draw):
                 ),
             },
             "depends_on": draw(st.lists(st.sampled_from(names[:index]), unique=True)) if index else [],
+            "max_runtime": draw(st.none() | DURATIONS),
+            "restart": draw(st.none() | RESTARTS),
+            "retry": draw(st.integers(0, 3)) if job == "task" else 0,
+            "healthcheck": None if kind == "process" else draw(st.none() | CHECKS),
         }
     return {
         "allocations": allocations,
@@ -47,6 +74,7 @@ def documents(draw):
         "metadata": draw(st.dictionaries(NAMES, WORDS, max_size=2)),
         "scripts": draw(st.dictionaries(NAMES, WORDS, max_size=2)),
         "subnet": {"join": draw(st.booleans())},
+        "max_runtime": draw(st.none() | DURATIONS),
     }
 
 

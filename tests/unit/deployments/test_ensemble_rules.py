@@ -6,9 +6,11 @@ from typing import Any
 import pytest
 
 from capabilities.refusal import Refusal
-from deployments.ensemble import levels, parse
+from deployments.ensemble import levels, parse, parse_document
 from deployments.ensemble.document import allocation_document
+from deployments.ensemble.endpoint import Endpoint, http_endpoint, own_names
 from deployments.ensemble.manifest import allocation_id, allocation_manifest, split_manifest_key
+from deployments.ensemble.model import HealthcheckSpec, RestartSpec
 
 BASE: dict[str, Any] = {
     "allocations": {
@@ -43,6 +45,8 @@ def errors_of(document: object) -> list[tuple[str, str]]:
 A = "allocations/a"
 R = f"{A}/resources"
 X = f"{A}/execution"
+H = f"{A}/healthcheck"
+HEALTH = "allocations.a.healthcheck"
 SECOND = BASE["allocations"]["a"]
 
 
@@ -87,7 +91,37 @@ SECOND = BASE["allocations"]["a"]
         (f"{A}/provision", ["setup"], "allocations.a.provision[0]", "no script 'setup'"),
         (f"{A}/keys", [{"type": "rsa", "file": "f"}], "allocations.a.keys[0].type", "ssh, gpg"),
         (f"{A}/keys", [{"type": "gpg", "file": "f"}], "allocations.a.keys[0].dest", "needs `dest`"),
-        (f"{A}/healthcheck", {"type": "tcp"}, "allocations.a.healthcheck.type", "command, http"),
+        (f"{A}/healthcheck", {"type": "udp"}, "allocations.a.healthcheck.type", "command, http, tcp"),
+        (H, {"type": "tcp"}, f"{HEALTH}.port", "needs `port`"),
+        (H, {"type": "tcp", "port": 70000}, f"{HEALTH}.port", "65535"),
+        (H, {"type": "http", "endpoint": "http://10.0.0.1/"}, f"{HEALTH}.endpoint", "not the allocation"),
+        (H, {"type": "http", "endpoint": "//example.com/"}, f"{HEALTH}.endpoint", "neither a path nor"),
+        (H, {"type": "http", "endpoint": "https://localhost/"}, f"{HEALTH}.endpoint", "neither a path nor"),
+        (H, {"type": "http", "endpoint": "http://u@localhost/"}, f"{HEALTH}.endpoint", "neither a path nor"),
+        (H, {"type": "http", "endpoint": "/x y"}, f"{HEALTH}.endpoint", "without blanks"),
+        (H, {"type": "http", "endpoint": "http://a:80/", "port": 81}, f"{HEALTH}.endpoint", "port 80"),
+        (H, {"type": "http", "endpoint": "/", "status": "fine"}, f"{HEALTH}.status", "no HTTP status"),
+        (
+            H,
+            {"type": "tcp", "port": 1, "response": {"type": "regex", "value": "x"}},
+            f"{HEALTH}.response.type",
+            "contains",
+        ),
+        (H, {"type": "tcp", "port": 1, "retries": 0}, f"{HEALTH}.retries", "from 1"),
+        (H, {"type": "tcp", "port": 1, "timeout": "2h"}, f"{HEALTH}.timeout", "at most 60s"),
+        (H, {"type": "tcp", "port": 1, "timeout": "0s"}, f"{HEALTH}.timeout", "positive"),
+        (H, {"type": "tcp", "port": 1, "start_period": "soon"}, f"{HEALTH}.start_period", "duration"),
+        (f"{A}/restart", {"max": -1}, "allocations.a.restart.max", "from 0"),
+        (f"{A}/restart", {"within": 10}, "allocations.a.restart.within", "nanoseconds"),
+        (
+            f"{A}/restart",
+            {"backoff": "1m", "backoff_max": "1s"},
+            "allocations.a.restart.backoff_max",
+            "shorter than backoff",
+        ),
+        (f"{A}/retry", 2, "allocations.a.retry", "service is not retried"),
+        (f"{A}/max_runtime", "forever", "allocations.a.max_runtime", "duration"),
+        ("max_runtime", "0s", "max_runtime", "positive"),
         (f"{A}/healthcheck", {"type": "command"}, "allocations.a.healthcheck.exec", "needs `exec`"),
         (f"{A}/healthcheck", {"type": "command", "exec": []}, "allocations.a.healthcheck.exec", "command"),
         (f"{A}/healthcheck", {"type": "http"}, "allocations.a.healthcheck.endpoint", "needs `endpoint`"),
@@ -230,9 +264,53 @@ def test_processes_need_a_command_and_have_no_ports():
     assert errors_of(document) == [("allocations.a.execution.cmd", "process execution needs `cmd`")]
     document["allocations"]["a"]["execution"]["cmd"] = ["true"]
     document["nodes"]["n"]["ports"] = [{"public": 0, "private": 1, "allocation": "a"}]
-    ((path, message),) = errors_of(document)
-    assert path == "nodes.n.ports[0]"
-    assert "no network" in message
+    document["allocations"]["a"]["healthcheck"] = {"type": "tcp", "port": 1}
+    found = errors_of(document)
+    assert {path for path, _ in found} == {"nodes.n.ports[0]", "allocations.a.healthcheck.type"}
+    assert all("no network" in message for _, message in found)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "port", "expected"),
+    [
+        ("/health?x=1#top", 8080, Endpoint(8080, "/health?x=1")),
+        ("/", 0, Endpoint(80, "/")),
+        ("http://localhost:81", 0, Endpoint(81, "/", "localhost:81")),
+        ("http://web.internal/x", 8080, Endpoint(8080, "/x", "web.internal")),
+        ("http://[::1]:5/x?y", 5, Endpoint(5, "/x?y", "[::1]:5")),
+    ],
+)
+def test_endpoints_of_the_allocation_itself(endpoint, port, expected):
+    assert http_endpoint(endpoint, port, own_names("a", "web")) == expected
+
+
+def test_health_and_lifetime_are_typed_and_left_out_of_documents_without_them():
+    document = changed(H, {"type": "http", "endpoint": "/", "status": 204, "timeout": "2s", "retries": 5})
+    document["allocations"]["a"] |= {"restart": {"max": 2, "backoff": "0s"}, "max_runtime": "1d"}
+    document["max_runtime"] = "90m"
+    ensemble = parse(json.dumps(document)).required()
+    spec = ensemble.allocations["a"]
+    assert spec.healthcheck == HealthcheckSpec(
+        "http", endpoint="/", status="204", timeout_ns=2 * 10**9, retries=5
+    )
+    assert spec.restart == RestartSpec(2, 600 * 10**9, 0, 60 * 10**9)
+    assert (spec.max_runtime_s, ensemble.max_runtime_s) == (86_400.0, 5_400.0)
+    assert parse_document(ensemble.document()).required() == ensemble
+    plain = allocation_document(parse(json.dumps(BASE)).required().allocations["a"])
+    assert not plain.keys() & {"restart", "retry", "max_runtime", "healthcheck"}
+
+
+def test_a_restart_that_nothing_asks_for_is_warned_of():
+    document = changed(f"{A}/restart", {"max": 3})
+    (warning,) = parse(json.dumps(document)).warnings
+    assert "stay_down" in warning.message
+    document["allocations"]["a"]["failure_recovery"] = "one_for_one"
+    assert parse(json.dumps(document)).warnings == ()
+
+
+def test_members_of_another_kind_of_check_are_named():
+    parsed = parse(json.dumps(changed(H, {"type": "tcp", "port": 1, "endpoint": "/", "status": 200})))
+    assert [warning.path for warning in parsed.warnings] == [f"{HEALTH}.endpoint", f"{HEALTH}.status"]
 
 
 def test_null_executor_needs_no_quotes():

@@ -5,7 +5,17 @@ from pathlib import Path
 import jsonschema  # type: ignore[import-untyped]
 import pytest
 
-from deployments.ensemble import allocations, execution, extras, nodes, parse, resources, volumes
+from deployments.ensemble import (
+    allocations,
+    execution,
+    extras,
+    healthcheck,
+    lifetime,
+    nodes,
+    parse,
+    resources,
+    volumes,
+)
 from deployments.ensemble.load import load
 from deployments.ensemble.parse import ROOT
 from deployments.ensemble.problems import Report
@@ -28,7 +38,9 @@ def test_schema_is_a_schema():
     [
         (SCHEMA["properties"], ROOT),
         (ALLOCATION, allocations.ALLOCATION),
-        (ALLOCATION["healthcheck"]["properties"], allocations._HEALTHCHECK),
+        (ALLOCATION["healthcheck"]["properties"], healthcheck.HEALTHCHECK),
+        (ALLOCATION["healthcheck"]["properties"]["response"]["properties"], healthcheck.RESPONSE),
+        (ALLOCATION["restart"]["properties"], lifetime.RESTART),
         (ALLOCATION["keys"]["items"]["properties"], allocations._KEY),
         (ALLOCATION["volume"]["items"]["properties"], volumes._VOLUME),
         (NODE, nodes._NODE),
