@@ -23,6 +23,7 @@ class StrangerWatch:
         self._node = node
         self._executors = executors(node.identity.did) if having is None else having
         self._before: dict[str, Stats] = {}
+        self._failing: set[str] = set()
 
     def turn(self) -> int:
         """Look once; return how many there are. What an engine that does not answer had before stays."""
@@ -31,8 +32,11 @@ class StrangerWatch:
             try:
                 seen = executor.foreign(self._node.identity.did)
             except ExecutorError as error:
-                logger.warning("looking at what else %s runs: %s", name, error.detail)
+                if name not in self._failing:  # many machines have no engine, and that is said elsewhere
+                    logger.info("looking at what else %s runs: %s", name, error.detail)
+                self._failing.add(name)
                 continue
+            self._failing.discard(name)
             rows = [self._row(one) for one in seen]
             if seen or ForeignContainer.objects.filter(node=self._node, executor=name).exists():
                 count += foreign_record(self._node, name, rows, timezone.now())

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from docker import DockerClient
 
+from capabilities.numbers import NUMBERS
 from tests.integration.docker_rig import Rig
+from tests.support.relay import engine_relay
 from tests.support.services import wait_for
 from workers.executors import groups
 from workers.executors.base import Stats
 from workers.executors.base_image import REFERENCE
+from workers.executors.docker import meter
+from workers.executors.docker.engine import Engine
+from workers.executors.docker.spec import container_name
 
 MIB = 1 << 20
 BUSY = ("sh", "-c", "while :; do :; done")
@@ -97,16 +103,22 @@ def test_what_does_not_run_is_left_out(rig: Rig) -> None:
     assert rig.docker.stats([execution.execution_id, "never-was"]) == {}
 
 
-def test_a_known_container_is_read_without_the_engine(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_hangs_delays_nothing_that_is_known(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     known, unknown = rig.start("sleep", "1000"), rig.start("sleep", "1000")
-    stats(rig, known)
-    # As an engine that hangs: every question is in vain.
-    monkeypatch.setattr(
-        "workers.executors.docker.engine.Engine.fetch",
-        lambda *_, **__: (_ for _ in ()).throw(OSError("hangs")),
-    )
-    monkeypatch.setattr("workers.executors.docker.meter.FAULTS", (OSError,))
-    assert set(rig.docker.stats([known, unknown])) == {known}
+    names = {key: container_name(rig.node, key) for key in (known, unknown)}
+    monkeypatch.setattr(meter, "NUMBERS", replace(NUMBERS, stats_timeout_s=0.3))
+    with engine_relay() as relay:
+        measuring = meter.Meter(Engine(relay.environment))
+        assert set(measuring.read({known: names[known]})) == {known}
+        relay.silent.set()
+        for _ in range(3):
+            assert set(measuring.read(names)) == {known}
+        # It is said once, not with every turn.
+        assert len([record for record in caplog.records if "measuring containers" in record.message]) == 1
+        relay.silent.clear()
+        assert set(measuring.read(names)) == {known, unknown}
 
 
 @pytest.fixture

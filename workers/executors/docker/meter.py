@@ -49,6 +49,7 @@ class Meter:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._places: dict[str, Place] = {}
+        self._failing = False
         self.disks = Disks()
 
     def read(self, containers: Mapping[str, str]) -> dict[str, Stats]:
@@ -66,9 +67,12 @@ class Meter:
                 else:
                     asked[key] = self._places[key].container_id
             found |= self._from_engine(asked)
+            self._failing = False
         except FAULTS as error:
             # One silence is enough: what else is unknown waits for the next turn.
-            logger.warning("measuring containers: %s", error)
+            if not self._failing:
+                logger.warning("measuring containers: %s", error)
+            self._failing = True
         return {key: replace(told, disk_used_bytes=self.disks.last(key)) for key, told in found.items()}
 
     def forget(self, key: str) -> None:
