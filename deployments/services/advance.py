@@ -81,6 +81,7 @@ def _step(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
     if deployment.status == states.SHUTTING_DOWN:
         return _shutting_down(deployment)
     if deployment.stop_wanted:
+        queue.leave(deployment)
         move(deployment, states.SHUTTING_DOWN, "shutting down")
         return True
     if deployment.queued_at is None and _is_late(deployment):

@@ -264,6 +264,21 @@ def _names(item: dict[str, Any]) -> set[str]:
 )
 def shutdown(session: Session, deployment: str, wait: bool, timeout: float) -> None:
     """Invoke /dms/node/deployment/shutdown."""
+    _stop(session, deployment, wait, timeout)
+
+
+@verb("cancel", help="End a deployment that waits or is being brought up; one that runs is shut down.")
+@click.argument("deployment")
+@click.option("--wait", is_flag=True, help="Wait until everything is stopped.")
+@click.option(
+    "--timeout", type=Finite(0), default=120.0, help="With --wait: seconds to watch; then exit code 3."
+)
+def cancel(session: Session, deployment: str, wait: bool, timeout: float) -> None:
+    """Invoke /dms/node/deployment/shutdown, which works in every phase."""
+    _stop(session, deployment, wait, timeout)
+
+
+def _stop(session: Session, deployment: str, wait: bool, timeout: float) -> None:
     answer = session.call("/dms/node/deployment/shutdown", {"ID": deployment})
     limit = time.monotonic() + timeout
     while wait:

@@ -38,6 +38,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logs": ("dmsweb.cli.deployments:logs", "The log of an allocation of a deployment."),
     "exec": ("dmsweb.cli.execute:execute", "Run a command inside a running allocation."),
     "stats": ("dmsweb.cli.stats:stats", "What allocations use of CPU, memory, network, disk, GPUs."),
+    "cancel": ("dmsweb.cli.deployments:cancel", "End a deployment in whatever phase it is."),
     "shutdown": ("dmsweb.cli.deployments:shutdown", "Stop a deployment; its logs and timeline stay."),
     "behaviors": ("dmsweb.cli.actor:behaviors", "Every behavior with the schemas of its messages."),
     "actor": ("dmsweb.cli.actor:actor", "Invoke behaviors and send messages."),

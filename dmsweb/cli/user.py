@@ -110,7 +110,7 @@ LIMITS = (
 @click.option("--running-time", default=None, help="Seconds that a deployment may run.")
 def quota(session: Session, name: str, **limits: str | None) -> None:
     """Invoke /dms/node/quota/set, get or list; needs a running site."""
-    names = dict(zip(limits, (limit[0] for limit in LIMITS), strict=True))
+    names = {member.lower().replace("runningtimeseconds", "running_time"): member for member, *_ in LIMITS}
     payload: dict[str, Any] = {names[key]: value for key, value in limits.items() if value is not None}
     if not payload and not name:
         answer = session.call("/dms/node/quota/list", {})

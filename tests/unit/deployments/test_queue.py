@@ -155,6 +155,8 @@ def test_a_queued_one_can_be_cancelled(node, owner) -> None:
     Deployment.objects.filter(pk=waits.pk).update(stop_wanted=True)
     assert waits.pk in under_way(node)
     assert deployment_advance(waits.pk) == states.COMPLETED
+    waits.refresh_from_db()
+    assert (waits.reason, waits.reasons, waits.queued_at) == ("", [], None)
 
 
 def test_a_draining_node_keeps_its_queue(node, owner) -> None:
