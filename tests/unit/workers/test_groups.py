@@ -63,6 +63,21 @@ def test_version_1_without_a_limit(tmp_path: Path) -> None:
     assert told.ram_limit_bytes is None
 
 
+def test_without_a_group_that_counts_the_processes_tell_their_cpu_time(tmp_path: Path) -> None:
+    where, proc = legacy(tmp_path)
+    second = groups.TICKS_PER_S
+    for pid in (7, 8):
+        write(
+            proc / str(pid) / "stat",
+            f"{pid} (a (b) c) S 1 1 1 0 -1 0 0 0 0 0 {second} {second} 0 {second} 20 0\n",
+        )
+    folders = groups.folders_of(7, MARK, groups.Mounts({"memory": where.legacy["memory"]}, None), proc)
+    assert folders is not None
+    told = groups.stats(folders, proc)
+    assert told is not None
+    assert told.cpu_ns == 6_000_000_000
+
+
 def test_version_2(tmp_path: Path) -> None:
     root, proc = tmp_path / "cg", tmp_path / "proc"
     folder = root / "system.slice" / f"docker-{MARK}.scope"

@@ -19,8 +19,8 @@ from workers.executors.groups import mounts
 from workers.executors.process.shim import kill_all
 
 CPU_PERIOD_US: Final = 100_000
-# The last two limit nothing: they count. Where cpu and cpuacct are mounted together they are one folder.
-CONTROLLERS: Final = ("memory", "pids", "cpu", "cpuacct", "blkio")
+CONTROLLERS: Final = ("memory", "pids", "cpu")
+COUNTERS: Final = ("cpuacct", "blkio")
 REMOVAL_S: Final = 5.0
 HINT: Final = (
     "run the worker as root, or give it a delegated part of cgroup version 2: "
@@ -110,6 +110,13 @@ class Groups:
         folders = {name: places[name] / self.name / execution for name in CONTROLLERS if name in places}
         for folder in folders.values():
             folder.mkdir(parents=True, exist_ok=True)
+        for name in COUNTERS:
+            # Nothing is limited by these: where they were not delegated, its use is told less exactly.
+            with contextlib.suppress(OSError):
+                if name in places:
+                    counting = places[name] / self.name / execution
+                    counting.mkdir(parents=True, exist_ok=True)
+                    folders[name] = counting
         _write(folders["memory"] / "memory.limit_in_bytes", ram_bytes)
         swap = folders["memory"] / "memory.memsw.limit_in_bytes"
         if swap.exists():
