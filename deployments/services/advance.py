@@ -19,6 +19,7 @@ from capabilities.refusal import Refusal
 from deployments import states
 from deployments.ensemble.model import Ensemble
 from deployments.explain import Line, line, not_placed, too_late
+from deployments.failures import LIMITS, failure_line
 from deployments.models import Allocation, BidRequest, Deployment
 from deployments.services import bidding, queue
 from deployments.services.allocations import allocations_stop, ask_start, terminate_pending
@@ -242,13 +243,17 @@ def _finish(deployment: Deployment) -> None:
         wake(CLEAN_UP, deployment.pk, queue=f"executor.{node}")
 
 
-def failure(allocation: Allocation) -> dict[str, str]:
+def failure(allocation: Allocation) -> Line:
     """Return the failure of an allocation as a reason."""
-    return {
-        "subject": str(allocation),
-        "check": allocation.reason or "failed",
-        "message": allocation.detail or allocation.reason or "failed",
-    }
+    return failure_line(
+        subject=str(allocation),
+        peer=allocation.node.name,
+        deployment=allocation.deployment_id,
+        cause=allocation.reason,
+        detail=allocation.detail,
+        exit_code=allocation.exit_code,
+        spec=allocation.spec if allocation.reason in LIMITS else None,
+    )
 
 
 def failure_text(allocation: Allocation) -> str:

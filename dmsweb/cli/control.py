@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from capabilities.refusal import not_found
-from dmsweb.cli.deployments import ensemble_text, reason_rows
+from dmsweb.cli.deployments import ensemble_text, reasons_table
 from dmsweb.cli.output import EXIT_FAILED, Output, table
 from dmsweb.cli.session import Session, verb
 
@@ -57,9 +57,7 @@ def _plan_lines(out: Output, answer: dict[str, Any]) -> None:
         out.table(table(["node", "on", "allocations", "ports"], rows))
     else:
         out.line("cannot be placed" + (" now; --queue would wait for room" if answer["would_queue"] else ""))
-        out.table(
-            table(["where", "what", "wanted", "available", "what to do"], reason_rows(answer["reasons"]))
-        )
+        reasons_table(out, answer["reasons"])
     needs = [(item["subject"], item["needed"]) for item in answer["allocations"]]
     order = ("needed", "free", "allocated", "committed", "used_by_others", "onboarded")
     needs += [(name.replace("_", " "), answer["totals"][name]) for name in order]

@@ -88,12 +88,12 @@ def deploy(
         )
         raise
     answer = {"id": deployment_id, "status": document["status"], "reason": document["reason"]}
-    session.show(
-        answer,
-        lambda out: out.line(
-            f"{document['name']}  {document['status']}  {document['reason']}\n{deployment_id}"
-        ),
-    )
+
+    def people(out: Output) -> None:
+        out.line(f"{document['name']}  {document['status']}  {document['reason']}\n{deployment_id}")
+        reasons_table(out, document["reasons"])
+
+    session.show(answer, people)
     if document.get("timed_out"):
         session.output.log(
             f"still {document['status']} after {timeout:g} s, and it goes on: ./dms show {deployment_id[:8]}"
@@ -168,12 +168,7 @@ def show(session: Session, deployment: str) -> None:
         out.line(f"{document['name']}  {document['status']}  {document['reason']}\n{document['id']}")
         if document["queue_place"]:
             out.line(f"queued: place {document['queue_place']} of {document['queue_length']}")
-        if document["reasons"]:
-            out.table(
-                table(
-                    ["where", "what", "wanted", "available", "what to do"], reason_rows(document["reasons"])
-                )
-            )
+        reasons_table(out, document["reasons"])
         rows = [
             [
                 item["name"],
@@ -192,6 +187,12 @@ def show(session: Session, deployment: str) -> None:
         )
 
     session.show(document, people)
+
+
+def reasons_table(out: Output, reasons: list[dict[str, Any]]) -> None:
+    """Print failed checks with their numbers and hints; nothing when there are none."""
+    if reasons:
+        out.table(table(["where", "what", "wanted", "available", "what to do"], reason_rows(reasons)))
 
 
 def reason_rows(reasons: list[dict[str, Any]]) -> list[list[str]]:
