@@ -85,6 +85,17 @@ class Numbers:
     health_retries: int = 3
     health_interval_min_s: float = 0.5
     health_timeout_max_s: float = 60.0
+    health_starting_s: float = 1.0  # between two questions to what has not been healthy yet
+    health_answer_max_bytes: int = 65_536
+    health_checks_at_once: int = 64
+    health_checks_of_owner_at_once: int = (
+        24  # so that one owner's hanging checks do not keep the others waiting
+    )
+    health_rows_s: float = 1.0
+    health_address_kept_s: float = 5.0
+    # How old what is written of an unchanged answer may get.
+    health_noted_s: float = 60.0
+    health_noted_bad_s: float = 5.0
 
     # Executors.
     docker_timeout_s: float = 60.0

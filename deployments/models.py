@@ -109,6 +109,12 @@ class Allocation(models.Model):
     detail = models.TextField(blank=True, help_text="The sentence behind the reason.")
     progress = models.CharField(max_length=120, blank=True, help_text="image 62 %")
     exit_code = models.IntegerField(null=True, blank=True)
+    health = models.CharField(
+        max_length=9, blank=True, help_text="starting, healthy or unhealthy; empty without a check."
+    )
+    health_detail = models.TextField(blank=True, help_text="The last answer: GET /health -> 503 after 12 ms")
+    health_failures = models.PositiveIntegerField(default=0, help_text="Bad answers in a row that count.")
+    health_checked_at = models.DateTimeField(null=True, blank=True, editable=False)
     attempt = models.PositiveIntegerField(default=0)
     start_wanted = models.BooleanField(default=False, help_text="Its level's turn has come.")
     stop_wanted = models.BooleanField(default=False)

@@ -21,8 +21,6 @@ def notices(ensemble: Ensemble) -> list[str]:
 def _of_allocation(spec: AllocationSpec) -> list[str]:
     where = f"allocations.{spec.name}"
     found = []
-    if spec.healthcheck is not None:
-        found.append(f"{where}.healthcheck: not run; started counts as healthy")
     if spec.failure_recovery != "stay_down":
         found.append(f"{where}.failure_recovery: {spec.failure_recovery} is not acted on; it stays down")
     if spec.keys:

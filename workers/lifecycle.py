@@ -18,6 +18,7 @@ from workers import reconcile, run
 from workers.executors.base import Executor
 from workers.executors.registry import executors
 from workers.hands import ENDS
+from workers.health.runner import ALARM, Runner
 from workers.report import record_executors
 from workers.tasks.execute import start_soon, stop_soon
 
@@ -45,6 +46,8 @@ def _take_over() -> None:
     for executor in executors(node.identity.did).values():
         name = f"watch-{executor.name}"
         threading.Thread(target=_watch, args=(executor, node.identity.did), name=name, daemon=True).start()
+    checks = Runner(node.pk, executors(node.identity.did))
+    threading.Thread(target=checks.run, args=(STOP,), name="health", daemon=True).start()
     steps: dict[str, Callable[[], object]] = {
         "executors": lambda: record_executors(node),
         "facts": lambda: record_facts(node),
@@ -75,3 +78,4 @@ def begin(**_: Any) -> None:
 def end(**_: Any) -> None:
     """Stop watching; executions go on and are adopted at the next start."""
     STOP.set()
+    ALARM.event.set()

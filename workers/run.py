@@ -41,6 +41,7 @@ from workers.executors.base import (
     State,
 )
 from workers.executors.registry import executors
+from workers.health.runner import ALARM
 from workers.logs import keep_logs
 from workers.volumes import mounts
 
@@ -150,6 +151,7 @@ def allocation_start(allocation_id: str) -> None:
         _finish(allocation, Ending(Cause.START_FAILED, refusal.detail))
         return
     if started:
+        ALARM.rows()  # its first check need not wait for the rows to be read again
         deployment_advance(allocation.deployment_id)
     # The end of a short task, or a stop, may have come before the row said running.
     collect(allocation.execution_id)

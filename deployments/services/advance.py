@@ -20,6 +20,7 @@ from deployments import states
 from deployments.ensemble.model import Ensemble
 from deployments.explain import Line, line, not_placed, too_late
 from deployments.failures import LIMITS, failure_line
+from deployments.health import ready
 from deployments.models import Allocation, BidRequest, Deployment
 from deployments.services import bidding, queue
 from deployments.services.allocations import allocations_stop, ask_start, terminate_pending
@@ -183,7 +184,7 @@ def _provision(deployment: Deployment) -> bool:
         if fresh:
             ask_start(deployment, fresh)
             return False
-        if any(item.status == Allocation.Status.PENDING for item in members):
+        if not all(ready(item.status, item.health) for item in members):
             return False
     move(deployment, states.RUNNING, f"{count(len(allocations), 'allocation')} started", reason="")
     return True

@@ -18,6 +18,7 @@ from django.utils import timezone
 
 from deployments import states
 from deployments.models import Allocation, Deployment
+from deployments.services.health import first_health
 from deployments.services.manifest import manifest_refresh
 from deployments.services.timeline import announce, record
 from node.services.ledger import allocate, release
@@ -121,6 +122,7 @@ def allocation_started(allocation: Allocation, *, priv_addr: str, started_at: da
             progress="",
             reason="",
             detail="",
+            **first_health(allocation.spec),
         )
         if not changed:
             return False

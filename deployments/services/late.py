@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from deployments import states
 from deployments.explain import Line, complete
+from deployments.health import ready
 from deployments.models import Allocation, Deployment
 
 
@@ -15,8 +16,32 @@ def waited_for(deployment: Deployment) -> list[Line]:
         what = "a bid" if deployment.status == states.PREPARING else "the commit"
         known = {"subject": what, "check": "deadline", "message": f"{what} was waited for"}
         return [complete(known | {"needed": allowed, "available": "none yet", "hint": hint})]
-    pending = deployment.allocations.filter(status=Allocation.Status.PENDING).select_related("node")
-    return [_line(item, allowed, hint) for item in pending.defer("spec")]
+    waiting = [
+        item
+        for item in deployment.allocations.select_related("node").defer("spec").order_by("level", "pk")
+        if not ready(item.status, item.health)
+    ]
+    return [
+        _line(item, allowed, hint)
+        if item.status == Allocation.Status.PENDING
+        else _unhealthy(item, allowed, hint)
+        for item in waiting
+    ]
+
+
+def _unhealthy(item: Allocation, allowed: str, hint: str) -> Line:
+    state = f"not healthy: {item.health_detail or 'not checked yet'}"
+    return complete(
+        {
+            "subject": str(item),
+            "peer": item.node.name,
+            "check": "health",
+            "message": f"{item} had started and was {state}",
+            "needed": allowed,
+            "available": state,
+            "hint": f"see its log and its healthcheck, or {hint}",
+        }
+    )
 
 
 def _line(item: Allocation, allowed: str, hint: str) -> Line:

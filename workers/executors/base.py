@@ -8,7 +8,7 @@ nothing that does not carry it.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -46,6 +46,7 @@ class Cause(StrEnum):
     ENGINE_UNREACHABLE = "engine_unreachable"
     GONE = "gone"
     STOPPED = "stopped"
+    UNHEALTHY = "unhealthy"
 
 
 class ExecutorError(Exception):
@@ -216,6 +217,20 @@ class Executor(Protocol):
 
     def foreign(self, node_did: str) -> list[Foreign]:
         """Return what the engine runs, or has stopped, without this node's label."""
+
+    def run_inside(
+        self,
+        execution_id: str,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        max_bytes: int,
+        user: str | None = None,
+    ) -> tuple[int, bytes]:
+        """Run a command inside, confined as the workload; return exit code and the first bytes of its output.
+
+        `inside.TookTooLong` after `timeout_s`, when it and what it started have been ended.
+        """
 
     def open_terminal(self, execution_id: str, command: Command) -> Terminal:
         """Run a command inside a running execution, confined as that is; ExecutorError when it cannot be."""

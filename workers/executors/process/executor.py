@@ -10,12 +10,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from capabilities.numbers import NUMBERS, Numbers
 from deployments.outside import Command, Terminal
+from workers.executors import inside
 from workers.executors.base import (
     Availability,
     Cause,
@@ -219,6 +220,21 @@ class ProcessExecutor:
         finally:
             for one in streams:
                 one.close()
+
+    def run_inside(
+        self,
+        execution_id: str,
+        argv: Sequence[str],
+        *,
+        timeout_s: float,
+        max_bytes: int,
+        user: str | None = None,
+    ) -> tuple[int, bytes]:
+        """Run a command inside as a terminal does, without anybody at it."""
+        command = Command(argv=tuple(argv), user=user or "")
+        return inside.finish(
+            self.open_terminal(execution_id, command), timeout_s=timeout_s, max_bytes=max_bytes
+        )
 
     def open_terminal(self, execution_id: str, command: Command) -> Terminal:
         """Run a command inside the sandbox, as its user, within its limits."""
