@@ -16,7 +16,8 @@ from node.quantities import show_bytes
 STATS = "/dms/node/allocation/stats"
 LOOK_S = 1.0
 HEADERS = ("allocation", "cpu", "of", "memory", "of", "net in", "net out", "read", "write", "disk", "pids")
-LIVING = frozenset({"pending", "running", "standby"})
+ENDED = frozenset({"Completed", "Failed"})
+OVER = frozenset({"completed", "failed", "terminated", "stopped"})
 
 
 @verb(
@@ -63,11 +64,18 @@ def samples(session: Session, deployment: str) -> Iterator[dict[str, Any]]:
             seen = newest
             if newest is not None:
                 time.sleep(max(0.0, answer["IntervalSeconds"] - 2 * LOOK_S))
-        if deployment and not any(one["status"] in LIVING for one in answer["Allocations"]):
+        if deployment and _over(session, deployment, answer):
             return
         if session.interrupted:
             raise KeyboardInterrupt
         time.sleep(LOOK_S)
+
+
+def _over(session: Session, deployment: str, answer: dict[str, Any]) -> bool:
+    if answer["Allocations"]:
+        return all(one["status"] in OVER for one in answer["Allocations"])
+    # Not placed yet, or it never was.
+    return session.call("/dms/node/deployment/status", {"ID": deployment})["Status"] in ENDED
 
 
 def print_figures(out: Output, answer: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ function options(box, picture, days) {
       stroke: limit ? of("--dms-grey") : paint[index],
       width: limit ? 1 : 2,
       dash: limit ? [4, 4] : index === 1 ? [6, 3] : undefined,
-      points: { show: false },
+      points: { show: (plot) => plot.data[0].length < 4, size: 5 }, // one value makes no line yet
       value: (_, value) => (value == null ? "–" : picture.say(value)),
     }))],
   };

@@ -61,12 +61,13 @@ async def test_groups_are_given_only_for_what_the_person_may_see(people, clients
     bob = await sync_to_async(people.identity)("bob")
     groups = [
         f"deployment.{deployment.pk}",
+        f"stats.{deployment.pk}",
         f"identity.{bob.pk}",
         f"node.{people.node.pk}",
         "deployment.nope",
         "x",
     ]
-    for name, allowed in (("bob", 3), ("alice", 3), ("charlie", 1)):
+    for name, allowed in (("bob", 4), ("alice", 4), ("charlie", 1)):
         communicator = socket(clients[name])
         answer = await subscribe(communicator, *groups)
         assert len(answer["subscribed"]) == allowed, name
