@@ -73,6 +73,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def connect(self) -> None:
         """Refuse strangers before the handshake ends; whom the site knows hears why a ticket is refused."""
         self.running: asyncio.Task[None] | None = None
+        self.terminal: Terminal | None = None
+        self.size: tuple[int, int] | None = None
         self.close_code = ENDED
         self.inputs: asyncio.Queue[bytes | None] = asyncio.Queue()
         self.waiting = 0
@@ -145,6 +147,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         except Unopened as fault:
             raise Ended(Refusal(fault.code, fault.detail, status=409)) from fault
         self.moved = asyncio.get_running_loop().time()
+        self.terminal = terminal
+        if self.size is not None:
+            await in_thread(terminal.resize, *self.size)
         await database_sync_to_async(self._seen)(terminal)
         await self._say(
             {
@@ -159,7 +164,6 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _carry(self, who: Entrance, terminal: Terminal) -> int:
         """Carry bytes both ways until the command ends; Ended when something else ends the session."""
-        self.terminal = terminal
         tasks = [
             asyncio.create_task(work)
             for work in (self._output(terminal), self._input(terminal), self._watch(who, terminal))
@@ -250,7 +254,6 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         return self.running is None or self.running.done()
 
     async def _instructed(self, message: dict[str, Any]) -> None:
-        terminal: Terminal | None = getattr(self, "terminal", None)
         if "eof" in message:
             self.inputs.put_nowait(None)
         elif "shown" in message:
@@ -260,11 +263,12 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             rows, columns = (int(number) for number in message["resize"])
             if not (1 <= rows <= SIZE_MAX and 1 <= columns <= SIZE_MAX):
                 raise ValueError(f"a window of {rows} x {columns}")
-            if terminal is not None:
-                await in_thread(terminal.resize, rows, columns)
+            self.size = (rows, columns)
+            if self.terminal is not None:
+                await in_thread(self.terminal.resize, rows, columns)
         elif "signal" in message:
-            if terminal is not None:
-                await in_thread(terminal.signal, str(message["signal"]))
+            if self.terminal is not None:
+                await in_thread(self.terminal.signal, str(message["signal"]))
         else:
             raise ValueError("expected resize, signal or eof")
 
