@@ -9,6 +9,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 from rest_framework.exceptions import AuthenticationFailed
@@ -36,7 +37,9 @@ class Entrance:
         if user is None:
             return False
         if self.token:
-            return bool(ApiToken.objects.filter(pk=self.token, expiry__gt=timezone.now()).exists())
+            # Without an expiry it never ends, as the local command line's.
+            lasting = Q(expiry=None) | Q(expiry__gt=timezone.now())
+            return bool(ApiToken.objects.filter(lasting, pk=self.token).exists())
         store = import_module(settings.SESSION_ENGINE).SessionStore(self.session)
         # A changed password ends every login: the hash is over it.
         kept = str(store.get(HASH_SESSION_KEY, ""))
