@@ -23,6 +23,7 @@ from urllib.parse import urlsplit
 
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.typing import Origin
 
 from capabilities.refusal import Refusal
 from dmsweb.cli.client import CONNECT_TIMEOUT_S, Answered, Client
@@ -206,7 +207,7 @@ def _connection(client: Client, path: str) -> connect:
         headers["X-Forwarded-Proto"] = "https"
     return connect(
         f"{scheme}://{parts.netloc}{parts.path}{path}",
-        origin=f"{parts.scheme}://{parts.netloc}",  # type: ignore[arg-type]
+        origin=Origin(f"{parts.scheme}://{parts.netloc}"),
         additional_headers=headers,
         user_agent_header="dms-cli",
         compression=None,

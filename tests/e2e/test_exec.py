@@ -17,6 +17,7 @@ import psutil
 import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin
 
 from tests.e2e.working import deploy, ensemble, kill, process, reached, replaced, shut_down
 from tests.support.engine import client
@@ -88,7 +89,7 @@ def ticket(site: Site, deployment: str, *command: str, token: str = "", **more: 
 def opened(site: Site, path: str, *, token: str = "", origin: str = "") -> ClientConnection:
     return connect(
         f"{site.url.replace('http', 'ws', 1)}{path}",
-        origin=origin or site.url,
+        origin=Origin(origin or site.url),
         additional_headers={"Authorization": f"Bearer {token or site.token}"},
         proxy=None,
         max_size=None,
