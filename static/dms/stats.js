@@ -138,8 +138,21 @@ function repaint() {
   }
 }
 
+// Charts that nobody sees are drawn when somebody does: a page that is only open costs the site nothing.
+let seen = true;
+let stale = false;
+function refresh() {
+  stale = !seen || document.hidden;
+  if (!stale) draw();
+}
+new IntersectionObserver((entries) => {
+  seen = entries.at(-1).isIntersecting;
+  if (stale) refresh();
+}).observe(grid);
+document.addEventListener("visibilitychange", () => { if (stale) refresh(); });
+
 grid.closest("section").addEventListener("change", draw);
-document.addEventListener("dms:changed", (event) => { if (event.detail.includes(grid.dataset.group)) draw(); });
+document.addEventListener("dms:changed", (event) => { if (event.detail.includes(grid.dataset.group)) refresh(); });
 document.addEventListener("dms:morphed", again);
 document.addEventListener("dms:theme", repaint);
 let resizing = 0;

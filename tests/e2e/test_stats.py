@@ -82,6 +82,7 @@ def test_the_charts_show_up_and_change_live(quick: Site, browser: Browser) -> No
         page.evaluate("window.stayed = true")
         expect(page.locator("#chart-cpu canvas")).to_be_visible()
         expect(page.locator("#chart-cpu")).to_have_attribute("aria-label", re.compile("granted 5"))
+        page.locator("#stats-charts").scroll_into_view_if_needed()
         newest = page.locator("#stats-charts").get_attribute("data-newest")
         later = "at => document.getElementById('stats-charts').dataset.newest > at"
         page.wait_for_function(later, arg=newest)
