@@ -51,11 +51,11 @@ def resources(session: Session) -> None:
 
     def people(out: Output) -> None:
         rows = []
-        for name in ("onboarded", "committed", "allocated", "free"):
+        for name in ("onboarded", "committed", "allocated", "free", "used_by_others"):
             part: dict[str, Any] = ledger[name]
             rows.append(
                 [
-                    name,
+                    name.replace("_", " "),
                     f"{part['cpu_cores']:g}",
                     _size(part["ram_bytes"]),
                     _size(part["disk_bytes"]),
