@@ -32,21 +32,25 @@ from dmsweb.cli.session import Session
 CHUNK_BYTES = 32_768
 AGAIN_S = 2.0
 FIRST_WINDOW_BYTES = 65_536
-INTERRUPTED, TERMINATED = 130, 143
+INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 def carry(session: Session, path: str, has_tty: bool) -> int:
     """Carry the session whose ticket is in `path` to its end; return the exit code. Raises Refusal."""
     raw = has_tty and sys.stdin.isatty()
     with _raw(sys.stdin.fileno()) if raw else contextlib.nullcontext():
+        carrier = Carrier(session, has_tty)
         try:
-            return asyncio.run(Carrier(session, has_tty).run(path))
+            code = asyncio.run(carrier.run(path))
         except (InvalidHandshake, InvalidURI, OSError, TimeoutError) as fault:
             raise Refusal(
                 "connection_lost",
                 f"the terminal's connection to {session.client.url} failed: {fault}",
                 hint="a proxy in between must pass WebSockets below /ws/",
             ) from None
+    if carrier.reason:
+        session.output.log(f"dms: {carrier.reason.replace('_', ' ')}")
+    return code
 
 
 @contextlib.contextmanager
@@ -73,6 +77,7 @@ class Carrier:
         self.over = False
         self.left: int | None = None
         self.interrupted_at = 0.0
+        self.reason = ""
 
     async def run(self, path: str) -> int:
         """Connect and carry; return the exit code."""
@@ -101,6 +106,8 @@ class Carrier:
                 self._heard(document)
         except ConnectionClosed:
             pass
+        except BrokenPipeError:
+            self.left = BROKEN_PIPE  # our reader has gone, as in `| head`
         if self.left is not None:
             return self.left
         raise Refusal(
@@ -128,8 +135,8 @@ class Carrier:
         code, reason = int(document["exit"]), str(document.get("reason") or "")
         if self.session.json:
             self.session.output.json_line({"exit_code": code, "reason": reason})
-        elif reason:
-            self.session.output.log(f"dms: {reason.replace('_', ' ')}\r")
+        else:
+            self.reason = reason
         return code
 
     def _write(self, data: bytes) -> None:

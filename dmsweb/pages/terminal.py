@@ -98,7 +98,6 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
 
     async def _run(self, who: Entrance) -> None:
         """Open the terminal, carry it, and note how it ended, whatever happens."""
-        terminal: Terminal | None = None
         code: int | None = None
         reason = "lost"
         try:
@@ -120,16 +119,16 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             with suppress(Exception):
                 await self._refuse(Refusal("exec_failed", f"the terminal broke: {error}", status=500))
         finally:
-            await asyncio.shield(self._finish(terminal, code, reason))
+            await asyncio.shield(self._finish(code, reason))
         if code is not None:
             with suppress(Exception):
                 await self._say({"exit": code, "reason": reason})
                 await self.close(ENDED)
 
-    async def _finish(self, terminal: Terminal | None, code: int | None, reason: str) -> None:
-        if terminal is not None:
+    async def _finish(self, code: int | None, reason: str) -> None:
+        if self.terminal is not None:
             try:
-                await in_thread(terminal.close)
+                await in_thread(self.terminal.close)
             except Exception as error:  # noqa: BLE001 - the end must be noted whatever the engine says
                 logger.warning("closing the terminal of session %s: %s", self.session.pk, error)
         await database_sync_to_async(exec_end)(
@@ -140,14 +139,20 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         source = OUTSIDE.terminals
         if source is None:
             raise Ended(Refusal("exec_unavailable", "this process cannot reach into allocations", status=503))
+        opening = asyncio.ensure_future(
+            in_thread(_alone, source.open, self.session.allocation_id, command_of(self.session))
+        )
         try:
-            terminal: Terminal = await in_thread(
-                _alone, source.open, self.session.allocation_id, command_of(self.session)
-            )
+            terminal: Terminal = await asyncio.shield(opening)
+            self.terminal = terminal
+        except asyncio.CancelledError:
+            # Its person has gone meanwhile; what is being begun must be ended all the same.
+            with suppress(Unopened):
+                self.terminal = await opening
+            raise
         except Unopened as fault:
             raise Ended(Refusal(fault.code, fault.detail, status=409)) from fault
         self.moved = asyncio.get_running_loop().time()
-        self.terminal = terminal
         if self.size is not None:
             await in_thread(terminal.resize, *self.size)
         await database_sync_to_async(self._seen)(terminal)

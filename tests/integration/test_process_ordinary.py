@@ -19,9 +19,10 @@ from workers.executors.process.state import node_hash
 USER = 65_534
 PYTHON = "/usr/bin/python3"
 PROGRAM = """
-import json, pathlib, sys, time
+import dataclasses, json, pathlib, sys, time
 root, home, did, backend = sys.argv[1:]
 sys.path.insert(0, root)
+from deployments.outside import Command
 from workers.executors.base import ExecutionRequest, ExecutorError
 from workers.executors.process import ProcessExecutor
 executor = ProcessExecutor(did, pathlib.Path(home), backend=backend)
@@ -37,6 +38,14 @@ if found.available:
     answer["log"] = b"".join(executor.logs("one", stream="stdout", follow=True)).decode()
     answer["cause"] = executor.inspect("one").cause
     executor.remove("one")
+    executor.start(dataclasses.replace(request, execution_id="two", params={"cmd": ["sleep", "1000"]}))
+    terminal = executor.open_terminal("two", Command(argv=("sh", "-c", "id -u; stty size"), tty=True, rows=11))
+    said = b""
+    while piece := terminal.read():
+        said += piece[1]
+    answer["inside"] = [said.decode(), terminal.wait()]
+    terminal.close()
+    executor.remove("two")
 print(json.dumps(answer))
 """
 
@@ -99,5 +108,6 @@ def test_with_a_delegated_group_it_runs_and_limits(home: Path, backend: str) -> 
         assert answer["available"], answer
         assert answer["log"] == "65534\n"
         assert answer["cause"] == "oom_killed"
+        assert answer["inside"] == ["65534\r\n11 80\r\n", 0]
     finally:
         remove(group.folders)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import tarfile
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from docker import DockerClient
 
 from deployments.outside import Command, Terminal
 from tests.integration.docker_rig import Rig
@@ -198,6 +202,29 @@ def test_a_container_is_cleared_from_within_where_the_host_does_not_let_us(
     rig.docker.end_terminal(name, left.handle)
     wait_for(lambda: not listed(), what="the end of the sleeps")
     left.close()
+
+
+def test_a_container_without_a_shell_says_what_it_lacks(rig: Rig, docker_client: DockerClient) -> None:
+    """Its terminal has the right size in the end: the engine sets it once the command runs."""
+    content = io.BytesIO()
+    with tarfile.open(fileobj=content, mode="w") as layer:
+        layer.add(require("busybox"), "busybox")
+    image = f"dms-test/bare-{uuid.uuid4().hex}"
+    docker_client.api.import_image_from_data(content.getvalue(), repository=image, tag="1")
+    try:
+        params = {"image": f"{image}:1", "entrypoint": ["/busybox"]}
+        name = rig.start("sleep", "1000", params=params)
+        out, err, code = finish(rig.docker.open_terminal(name, Command()))
+        assert (out, code) == (b"", 127)
+        assert b"/bin/sh" in err
+        sized = "until /busybox stty size | /busybox grep 33; do :; done"
+        command = Command(argv=("/busybox", "sh", "-c", sized), tty=True, rows=33)
+        assert finish(rig.docker.open_terminal(name, command)) == (b"33 80\r\n", b"", 0)
+        command = Command(argv=("/busybox", "id", "-u"), user="4242")
+        assert finish(rig.docker.open_terminal(name, command)) == (b"4242\n", b"", 0)
+    finally:
+        rig.clean(docker_client)
+        docker_client.images.remove(f"{image}:1", force=True)
 
 
 def test_what_does_not_run_is_not_entered(rig: Rig) -> None:

@@ -314,6 +314,28 @@ async def test_leaving_ends_the_command(session):
     assert "no exit code, closed" in entry.reason
 
 
+async def test_leaving_while_it_is_being_begun_ends_it_too(people, session, source, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    opening = source.open
+
+    def slow(*arguments):
+        begun.set()
+        go_on.wait(PATIENCE_S)
+        return opening(*arguments)
+
+    monkeypatch.setattr(source, "open", slow)
+    answer = await sync_to_async(ask)(people, session.allocation)
+    opened = socket(f"/ws/exec/{answer.ticket}/", client=session.client)
+    assert await opened.connect()
+    assert await asyncio.to_thread(begun.wait, PATIENCE_S)
+    await opened.send_input({"type": "websocket.disconnect", "code": 1001})
+    assert await opened.receive_nothing(0.2)
+    go_on.set()
+    await opened.wait(PATIENCE_S)
+    assert source.opened[-1].terminal.closed.is_set()
+    assert (await ExecSession.objects.aget()).reason == "closed"
+
+
 async def test_the_sites_stop_is_told_apart(session):
     opened, played = await session.begin()
     await opened.send_input({"type": "websocket.disconnect", "code": 1012})
