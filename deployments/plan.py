@@ -49,7 +49,7 @@ def plan(
     placement = place(list(config.nodes), [Offer(name, str(node.pk)) for name in found if not found[name]])
     refused = (
         *ensemble_violations(config.document(), node.allowances),
-        *quota_reasons(owner, bidding.demand_of(config)),
+        *quota_reasons(owner, bidding.demand_of(config), running_time_s=config.max_runtime_s or None),
     )
     forbidden = [line(item, peer=node.name) for item in refused]
     reasons = forbidden + [one for many in found.values() for one in many]

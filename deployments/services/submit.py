@@ -6,6 +6,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -21,7 +22,7 @@ from deployments.models import Deployment
 from deployments.notices import notices
 from deployments.services.bidding import demand_of
 from deployments.services.queue import refuse_full
-from deployments.services.quota import enforce
+from deployments.services.quota import enforce, limits_of
 from deployments.services.stop import ADVANCE as ADVANCE
 from deployments.services.timeline import announce, record
 from node.models import Node
@@ -78,9 +79,10 @@ def deployment_submit(
     wait_s = _queue_seconds(queue_s) if queue else None
     if queue:
         refuse_full(node)
+    config, bounded = bound_runtime(owner, config)
     demand = demand_of(config)
     with transaction.atomic():
-        enforce(owner, demand)
+        enforce(owner, demand, running_time_s=config.max_runtime_s or None)
         deployment = Deployment.objects.create(
             id=hashlib.sha256(f"{node.peer_id}{uuid.uuid1()}".encode()).hexdigest(),
             owner=owner,
@@ -98,11 +100,20 @@ def deployment_submit(
             updated_at=now,
         )
         record(deployment, "status", f"submitted by {owner}", actor=owner.did, to=deployment.status)
-        for text in notices(config):
+        for text in [*bounded, *notices(config)]:
             record(deployment, "notice", text)
         announce(deployment)
         wake(ADVANCE, deployment.pk, queue="orchestrator")
     return deployment
+
+
+def bound_runtime(owner: Identity, config: Ensemble) -> tuple[Ensemble, list[str]]:
+    """Return the ensemble with the owner's quota of running time where it names none itself, and what to say of it."""
+    limit = limits_of(owner)[0].running_time_s
+    if limit is None or config.max_runtime_ns:
+        return config, []
+    text = f"max_runtime: {limit} s, the quota of running time"
+    return replace(config, max_runtime_ns=limit * 10**9), [text]
 
 
 def _queue_seconds(wanted: float | None) -> float:

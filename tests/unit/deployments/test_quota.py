@@ -147,6 +147,19 @@ def test_deployments_from_before_count_by_their_ensemble(node, alice) -> None:
     assert used_by([alice])[alice.pk].cpu_centicores == 100
 
 
+def test_the_quota_of_running_time_bounds_what_names_none(node, alice) -> None:
+    quota_set(alice, {"running_time_s": 60})
+    bounded = world.submit(node, alice, small())
+    assert bounded.ensemble["V1"]["max_runtime"] == 60 * 10**9
+    assert bounded.events.filter(kind="notice", text__contains="60 s").exists()
+    shorter = world.submit(node, alice, small() | {"max_runtime": "10s"})
+    assert shorter.ensemble["V1"]["max_runtime"] == 10 * 10**9
+    with pytest.raises(Refusal) as refused:
+        world.submit(node, alice, small() | {"max_runtime": "2m"})
+    assert refused.value.reasons[0].check == "quota.running_time"
+    assert not plan(owner=alice, node=node, ensemble=small() | {"max_runtime": "2m"}).placeable
+
+
 def ask(node: Node, who: Identity, verb: str, **payload: Any) -> dict[str, Any]:
     path = f"/dms/node/quota/{verb}"
     return invoke(identity=who, path=path, payload=payload, source="rest", node=node).wire()
