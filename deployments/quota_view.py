@@ -52,7 +52,7 @@ def quota_meters(identity: Identity) -> list[Meter]:
     for kind in KINDS[:-1]:
         limit, have = getattr(limits, kind.field), getattr(used, kind.field)
         if limit is not None:
-            text = f"{kind.show(have)} of {kind.show(limit)}"
+            text = kind.of(have, limit)
             found.append(
                 QuotaMeter(kind.noun.capitalize(), limit, have, 0, 0, "", f"{have:,} of {limit:,}", text)
             )
@@ -97,8 +97,9 @@ def _rows(request: HttpRequest) -> list[tuple[str, str, list[tuple[Kind, str]]]]
         cells = []
         for kind in KINDS:
             used = item["Used"].get(kind.field)
-            limit = _limit(kind, item["Limits"])
-            cells.append((kind, limit if used is None else f"{kind.show(used)} of {limit}"))
+            limits = item["Limits"]
+            text = _limit(kind, limits) if used is None else kind.of(used, limits.get(kind.field))
+            cells.append((kind, text))
         rows.append((item["Identity"], item["Name"], cells))
     return rows
 

@@ -88,6 +88,13 @@ class Kind:
         unit = "s" if self.field == "running_time_s" else self.noun if value != 1 else self.noun.rstrip("s")
         return f"{value} {unit}"
 
+    def of(self, used: int, limit: int | None) -> str:
+        """Write how much of a limit is used."""
+        if limit is None or limit < 0:
+            return f"{self.show(used)}, no limit"
+        counted = self.field in {"deployments", "gpus"}
+        return f"{used if counted else self.show(used)} of {self.show(limit)}"
+
     def read(self, value: object) -> int | None:
         """Read a limit as people write it; ValueError says what is wrong. `default`: none of its own."""
         text = str(value).strip().lower()

@@ -110,7 +110,8 @@ def _plan(request: HttpRequest) -> HttpResponse:
     except Refusal as refusal:
         return _editor(request, source, refusal)
     amounts = [(f"{item['subject']} needs", item["needed"]) for item in answer["allocations"]]
-    amounts += [(name.replace("_", " "), answer["totals"][name]) for name in PLAN_ORDER]
+    words = {"needed": "needed in all", "used_by_others": "used by others on the machine"}
+    amounts += [(words.get(name, name), answer["totals"][name]) for name in PLAN_ORDER]
     return _editor(request, source, plan=answer, plan_amounts=amounts)
 
 

@@ -12,8 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from tests.e2e import working
+from tests.e2e.browser import chromium, log_in, visitor
 from tests.support.require import require
 from tests.support.services import wait_for
 from tests.support.site import Site, running_site
@@ -222,3 +224,48 @@ def _starting(site: Site, deployment: str) -> bool:
     shown = working.info(site, deployment)
     assert shown["Status"] in {"Preparing", "Committing", "Provisioning"}, shown
     return any(item["progress"] for item in shown["Allocations"])
+
+
+def test_plan_queue_quota_and_drain_on_pages(live: Site) -> None:
+    live.cli("user", "quota", "admin", "--deployments", "50", "--memory", "2GiB")
+    first = working.deploy(live, tree(0.8))
+    working.reached(live, first, "Running")
+    with chromium() as browser, visitor(browser, live, width=390, theme="dark") as window:
+        log_in(window)
+
+        def fine(name: str) -> None:
+            assert window.violations() == [], name
+            assert window.overflow() <= 0, name
+
+        page = window.open("/deployments/new/")
+        page.locator("#source").fill(json.dumps(tree(0.9)))
+        page.get_by_role("button", name="Plan").click()
+        expect(page.locator("#plan")).to_contain_text("it could wait in the queue")
+        expect(page.locator("#plan")).to_contain_text("0.9 cores")
+        expect(page.locator("#plan")).to_contain_text("here.one needs")
+        fine("plan")
+        page.get_by_label("Wait in the queue").check()
+        page.get_by_role("button", name="Deploy", exact=True).click()
+        head = page.locator("#deployment-head")
+        expect(head).to_contain_text("place 1 of 1")
+        expect(head).to_contain_text("0.9 cores wanted, 0.2 cores free")
+        fine("queued")
+        live.cli("cancel", first)
+        expect(head).to_contain_text("Running")
+        page = window.open("/account/quota/")
+        expect(page.locator("#quota-own")).to_contain_text("of 50 deployments")
+        fine("quota")
+        page = window.open("/nodes/")
+        page.locator("main a[href^='/nodes/']").first.click()
+        page.get_by_role("button", name="Drain").click()
+        page.get_by_label("Reason").fill("a new disk")
+        fine("drain-dialog")
+        page.locator("#drain-dialog .btn-danger").click()
+        expect(page.locator("#drain")).to_contain_text("a new disk")
+        expect(page.locator("#node-head")).to_contain_text("draining")
+        fine("draining")
+        page.get_by_role("button", name="Take work again").click()
+        expect(page.locator("#node-head")).to_contain_text("ready")
+        window.open("/")
+        fine("overview")
+        assert window.complaints == []

@@ -67,6 +67,14 @@ def test_limits_as_people_write_them() -> None:
     ]  # fmt: skip
 
 
+def test_use_as_people_read_it() -> None:
+    kinds = {kind.field: kind for kind in KINDS}
+    assert kinds["deployments"].of(1, 50) == "1 of 50 deployments"
+    assert kinds["cpu_centicores"].of(30, 50) == "0.3 cores of 0.5 cores"
+    assert kinds["gpus"].of(0, None) == "0 GPUs, no limit"
+    assert kinds["ram_bytes"].of(GIB, UNLIMITED) == "1 GiB, no limit"
+
+
 def test_a_running_time_beyond_the_limit_is_named() -> None:
     (reason,) = broken(Limits(running_time_s=60), Amounts(), Amounts(1), 61)
     assert reason.check == "quota.running_time"
