@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "hardware": ("dmsweb.cli.machine:hardware", "What this machine has, and what is used now."),
     "validate": ("dmsweb.cli.validate:validate", "Check an ensemble; needs no running site."),
     "plan": ("dmsweb.cli.control:plan", "What deploying would do now, or every reason why not."),
+    "run": ("dmsweb.cli.run:run", "Run one command without a file; its log here, its exit code."),
     "deploy": ("dmsweb.cli.deployments:deploy", "Deploy an ensemble on this node."),
     "get": ("dmsweb.cli.deployments:get", "List deployments, allocations, nodes or bids."),
     "show": ("dmsweb.cli.deployments:show", "Everything about one deployment."),
