@@ -182,6 +182,7 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
         "status": ["exact", "in"],
         "name": ["exact"],
         "only_tasks": ["exact"],
+        "queued_at": ["isnull"],
         "created_at": ["gte", "lte"],
         "updated_at": ["gte", "lte"],
     }

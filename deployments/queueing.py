@@ -23,6 +23,7 @@ class Demand:
     parts: tuple[Resources, ...] = ()
     static: frozenset[int] = frozenset()
     dynamic: int = 0
+    executors: frozenset[str] = frozenset()
 
     def items(self) -> list[LedgerItem]:
         """Return the parts as the ledger takes them."""
@@ -31,7 +32,9 @@ class Demand:
     def document(self) -> dict[str, Any]:
         """Return it as JSON."""
         parts = [part.document() for part in self.parts]
-        return {"parts": parts, "static": sorted(self.static), "dynamic": self.dynamic}
+        return {"parts": parts, "static": sorted(self.static), "dynamic": self.dynamic} | {
+            "executors": sorted(self.executors)
+        }
 
     @classmethod
     def parse(cls, document: Mapping[str, Any]) -> Self:
@@ -40,6 +43,7 @@ class Demand:
             tuple(Resources.parse(part) for part in document.get("parts") or ()),
             frozenset(document.get("static") or ()),
             int(document.get("dynamic") or 0),
+            frozenset(document.get("executors") or ()),
         )
 
 

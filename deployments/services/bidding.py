@@ -71,6 +71,7 @@ def demand_of(ensemble: Ensemble) -> Demand:
         ),
         frozenset(port.public for port in ports if port.public),
         sum(1 for port in ports if not port.public),
+        frozenset(item.executor for item in ensemble.allocations.values()),
     )
 
 
@@ -157,7 +158,16 @@ def answer(
 def _refusals(node: Node, name: str, spec: NodeSpec, ensemble: Ensemble) -> tuple[Reason, ...]:
     reasons: list[Reason] = []
     if node.peer_id in ensemble.exclude_peers:
-        reasons.append(Reason("exclusion", "the ensemble excludes this peer", f"nodes.{name}"))
+        reasons.append(
+            Reason(
+                "exclusion",
+                "the ensemble excludes this peer",
+                f"nodes.{name}",
+                needed="a peer that is not excluded",
+                available=node.peer_id,
+                hint="leave it out of exclude_peers",
+            )
+        )
     if spec.peer and spec.peer != node.peer_id:
         reasons.append(
             Reason(
@@ -214,7 +224,12 @@ def _location(node: Node, name: str, constraint: Mapping[str, Any]) -> list[Reas
     if any(satisfies(item) for item in reject):
         return [
             Reason(
-                "location", "the ensemble rejects this place", f"nodes.{name}.location.reject", available=here
+                "location",
+                "the ensemble rejects this place",
+                f"nodes.{name}.location.reject",
+                needed="a place that is not rejected",
+                available=here,
+                hint="leave this place out of location.reject",
             )
         ]
     return []

@@ -31,28 +31,39 @@ def waiting(node: Node) -> QuerySet[Deployment]:
 def waiting_for(node_id: UUID) -> QuerySet[Deployment]:
     """Return those that wait for the node of this id, the first first."""
     rows = Deployment.objects.filter(orchestrator_id=node_id, status=states.PREPARING, stop_wanted=False)
-    return rows.exclude(queued_at=None).order_by("queued_at", "pk")
+    return rows.exclude(queued_at=None).order_by("created_at", "pk")
 
 
 def ahead_of(node: Node, deployment: Deployment | None = None) -> Ahead:
-    """Return what those need who come before: all who wait, or those before `deployment` in the queue."""
+    """Return what those need who come before: all who wait, or those before `deployment` if it waits too."""
     rows = waiting(node)
     if deployment is not None:
         rows = rows.exclude(pk=deployment.pk)
-        if deployment.queued_at is not None:
-            same = Q(queued_at=deployment.queued_at, pk__lt=deployment.pk)
-            rows = rows.filter(Q(queued_at__lt=deployment.queued_at) | same)
+        if deployment.queue_wanted:
+            same = Q(created_at=deployment.created_at, pk__lt=deployment.pk)
+            rows = rows.filter(Q(created_at__lt=deployment.created_at) | same)
     demands = [Demand.parse(row) for row in rows.values_list("demand", flat=True)[: NUMBERS.queue_scan_max]]
+    usable = executors_of(node)
+    demands = [demand for demand in demands if demand.executors <= usable]
     if not demands:
         return NOBODY_AHEAD
     ports = frozenset[int]().union(*(demand.static for demand in demands))
     return Ahead(tuple(demand.parts for demand in demands), ports)
 
 
+def executors_of(node: Node) -> frozenset[str]:
+    """Return the executors that can be used on the node now. For who wants another one nothing is kept meanwhile."""
+    return frozenset(name for name, state in node.executors.items() if state.get("available"))
+
+
 def can_wait(deployment: Deployment, ensemble: Ensemble) -> bool:
-    """Say whether waiting can help: it would be placed if nothing else ran on the node."""
+    """Say whether waiting can help: it would be placed if nothing else ran on the node.
+
+    Who waits already goes on waiting for an engine that has gone away: it may come back.
+    """
     found = bidding.offers(deployment.orchestrator, ensemble, None, empty=True)
-    return not any(found.values())
+    checks = {reason["check"] for reasons in found.values() for reason in reasons}
+    return not (checks - {"executor"} if deployment.queued_at is not None else checks)
 
 
 def refuse_full(node: Node) -> None:
@@ -106,7 +117,8 @@ def next_ones(node: Node, usage: Mapping[str, Any] | None) -> list[str]:
     view, headroom, taken, ports = room
     queue = [(key, Demand.parse(demand)) for key, demand in rows]
     lost = [key for key, demand in queue if impossible(view, demand)]
-    able = [(key, demand) for key, demand in queue if key not in set(lost)]
+    usable, gone = executors_of(node), set(lost)
+    able = [(key, demand) for key, demand in queue if key not in gone and demand.executors <= usable]
     return lost + turn(Room(view, headroom, taken, ports), able)
 
 

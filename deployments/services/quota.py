@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.db import transaction
+from django.db.models import Q
 
 from capabilities.models import Identity
 from capabilities.refusal import Reason, Refusal
@@ -26,9 +27,8 @@ def limits_in(row: Quota | None) -> Limits:
 
 def limits_of(identity: Identity) -> tuple[Limits, Limits, Limits]:
     """Return what holds for a person, what is said for her alone, and what is said for everybody."""
-    rows = {row.identity_id: row for row in Quota.objects.filter(identity__in=[identity])}
-    own = limits_in(rows.get(identity.pk))
-    everybody = limits_in(Quota.objects.filter(identity=None).first())
+    rows = {row.identity_id: row for row in Quota.objects.filter(Q(identity=identity) | Q(identity=None))}
+    own, everybody = limits_in(rows.get(identity.pk)), limits_in(rows.get(None))
     return own.over(everybody), own, everybody
 
 
@@ -64,6 +64,8 @@ def enforce(
 ) -> None:
     """Refuse what would break a limit. Call it in the transaction that lets it in: the owner's row is the lock."""
     assert transaction.get_connection().in_atomic_block
+    if not limits_of(owner)[0]:
+        return
     Identity.objects.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk").first()
     reasons = quota_reasons(owner, demand, without=without, running_time_s=running_time_s)
     if reasons:

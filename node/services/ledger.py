@@ -74,7 +74,15 @@ def check(
     row = Onboarding.objects.filter(node=node).first()
     if row is None:
         refusal = rules.not_onboarded()
-        return (Reason("onboarding", refusal.detail, hint=refusal.hint),)
+        return (
+            Reason(
+                "onboarding",
+                refusal.detail,
+                needed="a machine that offers something",
+                available="nothing is onboarded",
+                hint=refusal.hint,
+            ),
+        )
     items = [LedgerItem(f"part {number}", part) for number, part in enumerate(parts)]
     now = timezone.now()
     view = _view(node, row, usage, now)

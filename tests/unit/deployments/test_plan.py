@@ -99,6 +99,17 @@ def test_every_reason_has_its_numbers_and_a_hint(node, alice) -> None:
         assert all(reason[name] for name in ("needed", "available", "hint")), reason
 
 
+def test_a_machine_that_offers_nothing_and_one_that_is_not_wanted(node, alice) -> None:
+    tree = world.ensemble({"one": sized(0.1)}, exclude_peers=[node.peer_id])
+    tree["nodes"]["here"]["location"] = {"reject": [{"continent": "Europe"}]}
+    Node.objects.filter(pk=node.pk).update(location={"continent": "Europe"})
+    node.refresh_from_db()
+    Onboarding.objects.all().delete()
+    answer = ask(node, alice, tree)
+    assert {item["check"] for item in answer["reasons"]} == {"exclusion", "location", "onboarding"}
+    assert all(reason[name] for reason in answer["reasons"] for name in ("needed", "available", "hint"))
+
+
 def test_what_is_forbidden_and_what_is_invalid(node, alice) -> None:
     evil = sized(0.1, executor="docker", execution={"type": "docker", "image": "x", "privileged": True})
     answer = ask(node, alice, world.ensemble({"evil": evil}))
@@ -158,6 +169,7 @@ def test_plan_and_reality_agree(held, asked, split: bool, drained: bool, queue: 
     if answer.placeable:
         return
     assert deployment.reasons == answer.reasons
+    assert all(reason[name] for reason in answer.reasons for name in ("needed", "available", "hint"))
     assert (reached == states.PREPARING) == (queue and answer.would_queue)
     assert Onboarding.objects.filter(node=node).exists()
 

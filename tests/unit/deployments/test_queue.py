@@ -14,6 +14,7 @@ from capabilities.models import Identity
 from capabilities.refusal import Refusal
 from deployments import states
 from deployments.models import BidRequest, Deployment
+from deployments.services import commit
 from deployments.services.advance import deployment_advance, under_way
 from deployments.services.queue import places
 from deployments.services.room import ROOM, room_made
@@ -169,6 +170,45 @@ def test_a_draining_node_keeps_its_queue(node, owner) -> None:
     Node.objects.filter(pk=node.pk).update(draining_at=None)
     room_made(node)
     assert status(waits) == states.PROVISIONING
+
+
+def test_an_engine_that_has_gone_away_is_waited_for_and_keeps_nothing(node, owner) -> None:
+    first = deploy(node, owner, 2)
+    tree = sized(1)
+    tree["allocations"]["one"] |= {"executor": "docker", "execution": {"type": "docker", "image": "x"}}
+    waits = world.submit(node, owner, tree, queue=True)
+    deployment_advance(waits.pk)
+    behind = deploy(node, owner, 1.5, queue=True)
+    node.executors["docker"]["available"] = False
+    node.save()
+    end(node, first)
+    room_made(node)
+    assert (status(waits), status(behind)) == ("queued", states.PROVISIONING)
+    refused = world.submit(node, owner, tree, queue=True)
+    assert deployment_advance(refused.pk) == states.FAILED
+    node.executors["docker"]["available"] = True
+    node.save()
+    end(node, behind)
+    room_made(node)
+    assert status(waits) == states.PROVISIONING
+
+
+def test_a_refused_commit_asks_again_and_loses_no_place(node, owner, monkeypatch) -> None:
+    first = deploy(node, owner, 1)
+    second, third = deploy(node, owner, 2, queue=True), deploy(node, owner, 1, queue=True)
+    end(node, first)
+    refusals = iter(range(5))
+    real = commit.commit_placement
+
+    def refuse(*given: Any) -> None:
+        if next(refusals, None) is None:
+            return real(*given)
+        raise Refusal("ports_not_available", "somebody was first", status=409)
+
+    monkeypatch.setattr("deployments.services.advance.commit_placement", refuse)
+    room_made(node)
+    assert (status(second), status(third)) == (states.PROVISIONING, "queued")
+    assert second.attempt > 5
 
 
 def test_many_who_wait_cost_a_fixed_number_of_queries(node, owner) -> None:

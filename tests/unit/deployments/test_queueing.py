@@ -121,6 +121,8 @@ def test_what_can_never_fit_is_told() -> None:
     st.integers(0, 9),
 )
 def test_a_demand_survives_its_row(parts, static, dynamic) -> None:
-    known = Demand(tuple(Resources(*part) for part in parts), frozenset(static), dynamic)
+    known = Demand(
+        tuple(Resources(*part) for part in parts), frozenset(static), dynamic, frozenset({"docker"})
+    )
     assert Demand.parse(known.document()) == known
     assert Demand.parse({}) == Demand()
