@@ -58,7 +58,7 @@ def plan(
     return Plan(
         placeable=placement.complete and not reasons,
         would_queue=bool(reasons) and waits,
-        ahead=len(ahead.waiting),
+        ahead=ahead.count,
         placements=[_placed(name, config.nodes[name], config, node) for name in placement.providers],
         reasons=reasons,
         allocations=[

@@ -8,7 +8,7 @@ Whoever does not queue comes after everybody who does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -87,6 +87,23 @@ def turn(room: Room, queue: Iterable[tuple[str, Demand]]) -> list[str]:
             going.append(key)
         room = room.without(demand)
     return going
+
+
+def kept_for(demands: Sequence[Demand]) -> tuple[tuple[Resources, ...], ...]:
+    """Return what is to be kept for all of these: quantities in one sum, GPUs in the order of arrival.
+
+    Keeping one quantity after the other leaves the same as keeping their sum, and a bid looks at it often.
+    """
+    parts = [part for demand in demands for part in demand.parts]
+    if not parts:
+        return ()
+    total = Resources(
+        sum(part.cpu_centicores for part in parts),
+        sum(part.ram_bytes for part in parts),
+        sum(part.disk_bytes for part in parts),
+    )
+    cards = [tuple(Resources(gpus=part.gpus) for part in demand.parts if part.gpus) for demand in demands]
+    return ((total,), *filter(None, cards))
 
 
 def impossible(view: LedgerView, demand: Demand) -> bool:

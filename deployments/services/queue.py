@@ -15,7 +15,7 @@ from deployments import states
 from deployments.ensemble.model import Ensemble
 from deployments.explain import Line, shortage
 from deployments.models import Deployment
-from deployments.queueing import Demand, Room, impossible, turn
+from deployments.queueing import Demand, Room, impossible, kept_for, turn
 from deployments.services import bidding
 from deployments.services.timeline import announce, record
 from node.models import Node
@@ -48,7 +48,7 @@ def ahead_of(node: Node, deployment: Deployment | None = None) -> Ahead:
     if not demands:
         return NOBODY_AHEAD
     ports = frozenset[int]().union(*(demand.static for demand in demands))
-    return Ahead(tuple(demand.parts for demand in demands), ports)
+    return Ahead(len(demands), kept_for(demands), ports)
 
 
 def executors_of(node: Node) -> frozenset[str]:

@@ -46,9 +46,10 @@ def ledger(node: Node, usage: Mapping[str, Any] | None = None) -> LedgerView:
 
 @dataclass(frozen=True, slots=True)
 class Ahead:
-    """What comes before: each of those that wait in the queue with its parts and the ports it names."""
+    """What comes before: how many wait in the queue, what is kept for them in this order, and the ports they name."""
 
-    waiting: tuple[tuple[Resources, ...], ...] = ()
+    count: int = 0
+    kept: tuple[tuple[Resources, ...], ...] = ()
     ports: frozenset[int] = frozenset()
 
 
@@ -89,12 +90,12 @@ def check(
     headroom = rules.UNKNOWN if empty else _headroom(node, view, _usage(usage), now)
     reasons = () if empty else draining_reasons(node)
     free, room = rules.emptied(view) if empty else view, headroom
-    for kept in ahead.waiting:
+    for kept in ahead.kept:
         free, room = rules.set_aside(free, room, [LedgerItem(str(n), part) for n, part in enumerate(kept)])
     gaps = rules.gaps(free, items, room)
-    if gaps and ahead.waiting:
+    if gaps and ahead.count:
         plain = {reason.check: reason for reason in rules.gaps(view, items, headroom)}
-        gaps = tuple(plain.get(gap.check) or _kept(gap, len(ahead.waiting)) for gap in gaps)
+        gaps = tuple(plain.get(gap.check) or _kept(gap, ahead.count) for gap in gaps)
     allocator = PortAllocator(node)
     held = {} if empty else allocator.held() | dict.fromkeys(ahead.ports, "queue")
     busy = OUTSIDE.probe.port_busy if OUTSIDE.probe and not empty else (lambda port: False)

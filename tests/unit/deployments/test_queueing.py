@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deployments.queueing import Demand, Room, impossible, turn
+from deployments.queueing import Demand, Room, impossible, kept_for, turn
 from node.gpus import Gpu
 from node.ledger import UNKNOWN, Headroom, view_of
 from node.resources import Resources, add, sum_of
@@ -108,6 +108,27 @@ def test_ports_and_the_machine_count_too() -> None:
     assert turn(room([], taken=frozenset({80})), queue) == ["third"]
     assert turn(room([], headroom=Headroom(ram_bytes=2)), queue) == ["first"]
     assert turn(room([], ports=1), [("two", demand(1, dynamic=2)), ("none", demand(1))]) == ["none"]
+
+
+CARDS = st.lists(st.sampled_from([CARD, replace(CARD, vram_bytes=10)]), max_size=1).map(tuple)
+DEMANDS = st.lists(
+    st.lists(
+        st.builds(Resources, st.integers(0, 4), st.integers(0, 4), st.integers(0, 4), CARDS), max_size=2
+    ),
+    max_size=4,
+)
+
+
+@given(DEMANDS)
+def test_keeping_for_all_at_once_is_keeping_for_one_after_the_other(many) -> None:
+    demands = [Demand(tuple(parts)) for parts in many]
+    one_by_one = room([], replace(TOTAL, gpus=(CARD,)))
+    for each in demands:
+        one_by_one = one_by_one.without(each)
+    at_once = room([], replace(TOTAL, gpus=(CARD,)))
+    for kept in kept_for(demands):
+        at_once = at_once.without(Demand(kept))
+    assert at_once.view.free == one_by_one.view.free
 
 
 def test_what_can_never_fit_is_told() -> None:
