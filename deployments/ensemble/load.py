@@ -54,8 +54,9 @@ class _Frame:
 class _Loader:
     """Builds the tree of one document from the parser's events."""
 
-    def __init__(self, text: str, report: Report, numbers: Numbers) -> None:
+    def __init__(self, text: str, report: Report, numbers: Numbers, literal: bool) -> None:
         self.text = text
+        self.literal = literal
         self.report = report
         self.numbers = numbers
         self.spent = 0
@@ -136,10 +137,10 @@ class _Loader:
         node = Scalar(text, text, mark, units)
         if refused:
             node.value = UNFILLED
-        elif "{" in text and (found := mark_in(text)):
+        elif not self.literal and "{" in text and (found := mark_in(text)):
             self.report.error(self._path(), mark, *found)
             node.value = UNFILLED
-        elif "${" in text:
+        elif not self.literal and "${" in text:
             node.text = node.value = unescape(text)
         elif plain:
             try:
@@ -278,14 +279,19 @@ def _mark(event: Any) -> Mark:
     return Mark(start.line + 1, start.column + 1)
 
 
-def load(source: str | bytes, report: Report, *, numbers: Numbers = NUMBERS) -> Tree | None:
-    """Return the tree of `source`, or None; everything that is wrong with it is in `report`."""
+def load(
+    source: str | bytes, report: Report, *, numbers: Numbers = NUMBERS, literal: bool = False
+) -> Tree | None:
+    """Return the tree of `source`, or None; everything that is wrong with it is in `report`.
+
+    With `literal` the marks of templates are ordinary text in values: other formats have their own.
+    """
     text = decode(source, report, max_bytes=numbers.ensemble_max_bytes)
     if text is None:
         return None
     if text.lstrip().startswith("{"):
         text = _SURROGATES.sub(_astral, text)
-    loader = _Loader(text, report, numbers)
+    loader = _Loader(text, report, numbers, literal)
     try:
         return loader.run()
     except _Stop:

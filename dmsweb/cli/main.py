@@ -31,6 +31,10 @@ VERBS: dict[str, tuple[str, str]] = {
     "resources": ("dmsweb.cli.machine:resources", "Onboarded, committed, allocated and free resources."),
     "hardware": ("dmsweb.cli.machine:hardware", "What this machine has, and what is used now."),
     "validate": ("dmsweb.cli.validate:validate", "Check an ensemble; needs no running site."),
+    "translate": (
+        "dmsweb.cli.translate:translate_",
+        "Make an ensemble of a compose file; needs no running site.",
+    ),
     "plan": ("dmsweb.cli.control:plan", "What deploying would do now, or every reason why not."),
     "run": ("dmsweb.cli.run:run", "Run one command without a file; its log here, its exit code."),
     "deploy": ("dmsweb.cli.deployments:deploy", "Deploy an ensemble on this node."),
