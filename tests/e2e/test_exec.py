@@ -35,7 +35,7 @@ MIB = 1 << 20
 def site() -> Iterator[Site]:
     """A site that finds lost terminals soon, with a machine to offer."""
     client().close()
-    with running_site({"DMS_EXEC_LOST_S": "4", "DMS_EXEC_RECHECK_S": "1"}) as running:
+    with running_site({"DMS_EXEC_LOST_S": "4", "DMS_EXEC_RECHECK_S": "0.4"}) as running:
         onboard(running)
         yield running
 
@@ -94,6 +94,7 @@ def opened(site: Site, path: str, *, token: str = "", origin: str = "") -> Clien
         proxy=None,
         max_size=None,
         max_queue=2,
+        close_timeout=1,
         compression=None,
     )
 
@@ -154,7 +155,7 @@ def test_other_sites_by_address_and_json(site: Site, name: str) -> None:
     assert lines == [{"stream": "stdout", "text": "hi\n"}, {"exit_code": 3, "reason": ""}]
 
 
-def test_a_real_terminal(site: Site, name: str) -> None:
+def test_a_real_terminal(site: Site, name: str, places: dict[str, str]) -> None:
     with closing(pseudo(site, name, rows=31, columns=97)) as shell:
         shell.type("stty size; echo rea''dy $TERM\n")
         assert "31 97" in shell.until("ready xterm")
@@ -165,8 +166,9 @@ def test_a_real_terminal(site: Site, name: str) -> None:
         shell.resize(44, 133)
         shell.type("until stty size | grep '44 133'; do sleep 0.1; done; echo resi''zed\n")
         shell.until("resized")
-        shell.type("sleep 1000\n")
-        shell.until("sleep 1000")
+        shell.type("sleep 7000\n")
+        deployment = places[name.removeprefix("in-")]
+        wait_for(lambda: inside(name, deployment, "sleep 7000"), what="the sleep")
         shell.type("\x03")
         shell.until("^C")
         shell.type("echo still $((40+2)) he''re\n")
@@ -253,7 +255,7 @@ def test_a_flood_is_held_up(site: Site, name: str, places: dict[str, str]) -> No
             seen.append(bytes_out())
             return len(seen) > 3 and seen[-1] == seen[-4] > 0
 
-        wait_for(standing, what="the flood to stand", every_s=1.0)
+        wait_for(standing, what="the flood to stand", every_s=0.6)
         assert seen[-1] < 32 * MIB
         assert web.memory_info().rss - before < 48 * MIB
         socket.send(b"\x03")
@@ -300,17 +302,19 @@ def test_the_end_of_the_allocation_ends_it_and_says_so(site: Site) -> None:
         assert piped(site, f"short-{executor}", "--", "true").returncode == 125
 
 
-def test_the_stop_of_the_site_ends_terminals() -> None:
-    with running_site() as own:
-        onboard(own)
-        deployment = deploy(own, ensemble(LIVES), Name="stays")
-        reached(own, deployment, "Running")
-        try:
-            with closing(pseudo(own, "stays", "--", "sh", "-c", "echo on; sleep 7004; :")) as shell:
-                shell.until("on")
-                own.cli("down")
-                assert shell.ended() == 125
-            assert not inside("in-docker", deployment, "sleep 7004")
-        finally:
-            own.up()
-            shut_down(own, deployment)
+def test_the_stop_of_the_site_ends_terminals(site: Site, places: dict[str, str]) -> None:
+    """The last one: the site is another one afterwards."""
+    shells = [pseudo(site, f"in-{place}", "--", "sh", "-c", "echo on; sleep 7004; :") for place in places]
+    try:
+        for shell in shells:
+            shell.until("on")
+        site.cli("down")
+        for shell in shells:
+            assert shell.ended() == 125
+            assert not shell.raw()
+        for place, deployment in places.items():
+            assert not inside(f"in-{place}", deployment, "sleep 7004")
+    finally:
+        for shell in shells:
+            shell.close()
+        site.up()
