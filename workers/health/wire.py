@@ -7,6 +7,7 @@ import ipaddress
 import socket
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -19,9 +20,10 @@ class NotItsOwn(Exception):
 
 
 def bridge_of(address: str) -> str:
-    """Return the interface of this machine in whose network `address` lies. NotItsOwn when there is none.
+    """Return the bridge of this machine in whose network `address` lies. NotItsOwn when there is none.
 
-    An address that only a router could reach is not a container of this machine, whatever an engine says.
+    An address on another link, or that only a router could reach, is no container of this machine, whatever an
+    engine says.
     """
     try:
         wanted = ipaddress.IPv4Address(address)
@@ -36,10 +38,11 @@ def bridge_of(address: str) -> str:
                 continue
             if entry.address == address:
                 raise NotItsOwn(f"{address} is this machine's own address")
-            if wanted in ipaddress.IPv4Network(f"{entry.address}/{entry.netmask}", strict=False):
+            network = ipaddress.IPv4Network(f"{entry.address}/{entry.netmask}", strict=False)
+            if wanted in network and Path(f"/sys/class/net/{name}/bridge").is_dir():
                 found = name
     if not found:
-        raise NotItsOwn(f"{address} is in no network of this machine; use type command")
+        raise NotItsOwn(f"{address} is on no bridge of this machine; use type command")
     return found
 
 
