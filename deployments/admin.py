@@ -73,6 +73,7 @@ class AllocationAdmin(ReadOnlyAdmin):
         "name",
         "deployment",
         "status_shown",
+        "health",
         "node",
         "executor",
         "reason",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from deployments import states
+from deployments.health import ready
 from deployments.models import Allocation, Bid, Deployment
 from deployments.services.queue import places
 from deployments.story import Line, Step, steps, timeline
@@ -105,4 +106,7 @@ def _notes(bids: Iterable[Bid], allocations: list[Allocation], total: int) -> di
     progress = next((allocation.progress for allocation in allocations if allocation.progress), "")
     if progress and any(allocation.status == "pending" for allocation in allocations):
         notes["Provisioning"] = progress
+    elif waits := [a.name for a in allocations if a.status == "running" and not ready(a.status, a.health)]:
+        more = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
+        notes["Provisioning"] = f"until {waits[0]}{more} is healthy"
     return notes

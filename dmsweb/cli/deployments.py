@@ -105,7 +105,7 @@ def deploy(
 
 COLUMNS = {
     "deployments": ("id", "name", "status", "queue_place", "reason", "created_at"),
-    "allocations": ("name", "status", "reason", "executor", "deployment_id"),
+    "allocations": ("name", "status", "health", "reason", "executor", "deployment_id"),
     "nodes": ("name", "did", "draining_at", "last_seen_at"),
     "bids": ("node", "ensemble_node", "verdict"),
 }
@@ -174,12 +174,13 @@ def show(session: Session, deployment: str) -> None:
                 item["name"],
                 item["status"],
                 item["reason"] or item["progress"],
+                _health(item),
                 item["priv_addr"],
                 _ports(item["ports"]),
             ]
             for item in document["allocations"]
         ]
-        out.table(table(["allocation", "status", "", "address", "ports"], rows))
+        out.table(table(["allocation", "status", "", "health", "address", "ports"], rows))
         out.table(
             table(
                 ["when", "event"], [[_short("at", item["at"]), item["text"]] for item in document["events"]]
@@ -187,6 +188,13 @@ def show(session: Session, deployment: str) -> None:
         )
 
     session.show(document, people)
+
+
+def _health(item: dict[str, Any]) -> str:
+    """Return what the check says, with its last answer unless that is all well."""
+    if item["health"] in ("", "healthy"):
+        return str(item["health"])
+    return f"{item['health']}: {item['health_detail'] or 'not checked yet'}"
 
 
 def reasons_table(out: Output, reasons: list[dict[str, Any]]) -> None:

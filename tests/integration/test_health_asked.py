@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ OK = "HTTP/1.1 200 OK\\r\\n"
 TRICK = 'printf %s "$ANSWER" > /tmp/answer; chmod 755 /tmp/answer; exec nc -ll -p 8080 -e sh /tmp/answer'
 
 
-def asked_of(rig: Rig, execution_id: str, timeout_s: float = LIMIT_S, **check: object) -> Answer:
+def asked_of(rig: Rig, execution_id: str, timeout_s: float = LIMIT_S, **check: Any) -> Answer:
     """Ask the container once."""
-    spec = HealthcheckSpec(**check)  # type: ignore[arg-type]
+    spec = HealthcheckSpec(**check)
     address = rig.docker.inspect(execution_id).priv_addr
     return ask(Asked(execution_id, "a", "web", spec), rig.docker, address, timeout_s=timeout_s)
 
@@ -61,7 +62,7 @@ def test_http_answers(rig: Rig, web: str) -> None:
     found = asked_of(rig, web, type="http", endpoint="/health", port=8080, response_value="all")
     assert found.good is False
     assert '"all is well" is not "all"' in found.text
-    contains = {"response_type": "contains", "response_value": "is we"}
+    contains: dict[str, Any] = {"response_type": "contains", "response_value": "is we"}
     assert asked_of(rig, web, type="http", endpoint="/health", port=8080, **contains).good is True
     found = asked_of(rig, web, type="http", endpoint="/health", port=8081)
     assert (found.good, "refused" in found.text) == (False, True)

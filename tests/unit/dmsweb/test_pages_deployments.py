@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from deployments.examples import about, examples
 from deployments.models import Allocation, AllocationSample, Bid, BidRequest, Deployment, DeploymentEvent
+from deployments.services.advance import deployment_advance
 from deployments.story import steps
 from tests.unit.deployments.world import GIB, allocation, ensemble
 
@@ -259,3 +260,34 @@ def test_empty_states_say_when_figures_come(people):
     assert "ten seconds after it has started" in people.client("bob").get(path).content.decode()
     Deployment.objects.update(completed_at=timezone.now())
     assert "Nothing runs any more" in people.client("bob").get(path).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("status", "health", "detail", "failures", "words"),
+    [
+        ("running", "healthy", "GET /health -> 200 after 3 ms", 0, ["health: healthy", "200 after 3 ms"]),
+        (
+            "running",
+            "unhealthy",
+            "GET /<x> -> 503 after 12 ms",
+            3,
+            ["health: unhealthy", "GET /&lt;x&gt; -&gt; 503 after 12 ms", "3 failures in a row"],
+        ),
+        ("running", "starting", "", 0, ["health: starting", "not checked yet"]),
+    ],
+)
+def test_health_is_shown_with_its_last_answer(people, status, health, detail, failures, words):
+    deployment = people.deploy("bob")
+    made = {"status": status, "health": health, "health_detail": detail, "health_failures": failures}
+    deployment_advance(deployment.pk)
+    row = deployment.allocations.get()
+    Allocation.objects.filter(pk=row.pk).update(**made)
+    page = people.client("bob").get(f"/deployments/{deployment.pk}/").content.decode()
+    for word in words:
+        assert word in page
+    document = people.client("bob").get(f"/api/v1/allocations/{row.pk}/").json()
+    assert [document[key] for key in ("health", "health_detail", "health_failures")] == [
+        health,
+        detail,
+        failures,
+    ]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError
 
+from capabilities.numbers import NUMBERS
 from deployments.models import Allocation, DeploymentEvent
 from deployments.services.advance import deployment_advance
 from tests.unit.deployments import world
@@ -208,7 +209,7 @@ def test_one_owners_checks_leave_hands_for_the_others() -> None:
     bench = Bench(count=30, owners=2)
     bench.runner.turn()
     asked = len(bench.hands.work)
-    assert asked == 2 * module.NUMBERS.health_checks_of_owner_at_once
+    assert asked == 2 * NUMBERS.health_checks_of_owner_at_once
     assert bench.hands.do() == asked
     assert bench.turn(0.5) == 60 - asked
     assert bench.turn() == 0
