@@ -114,6 +114,18 @@ class Numbers:
     sandbox_timeout_s: float = 10.0
     sandbox_watch_s: float = 0.5
     log_max_bytes: int = 64 * (1 << 20)
+    # Kept logs: how long, how many attempts of one allocation, and how much on a node; the oldest go first.
+    log_kept_s: float = 30 * 86_400.0
+    log_attempts_kept: int = 20
+    log_kept_max_bytes: int = 4 * (1 << 30)
+    log_sweep_s: float = 600.0
+    # A follower that is that far behind skips to the end and says so.
+    log_behind_max_s: float = 3.0
+    log_behind_max_bytes: int = 8 * (1 << 20)
+    log_follow_bytes_per_s: int = 8 * (1 << 20)
+    log_follow_pause_s: float = 0.05
+    log_search_max_s: float = 10.0
+    log_search_matches_max: int = 10_000
     disk_check_s: float = 10.0
     executors_check_s: float = 30.0
     stats_timeout_s: float = 3.0  # for one question to an engine; the next turn asks again

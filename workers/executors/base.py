@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from deployments.outside import Command, Terminal
+from deployments.logquery import LogQuery
+from deployments.logtext import Piece
 
 LABEL = "dms"  # prefix of labels: dms.node, dms.deployment, dms.allocation, dms.execution, dms.attempt
 
@@ -208,6 +210,11 @@ class Executor(Protocol):
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[bytes]:
         """Yield chunks of stdout, stderr or both; with `follow` until it ends or `stopped()`."""
+
+    def pieces(
+        self, execution_id: str, query: LogQuery, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[list[Piece]]:
+        """Yield the log with the time and the stream of each piece; of `query` its search is not looked at."""
 
     def disk_used_bytes(self, execution_id: str) -> int:
         """Return what it has written to its own disk."""

@@ -14,6 +14,8 @@ from docker.errors import APIError, NotFound
 from capabilities.numbers import NUMBERS
 from deployments.outside import Command, Terminal
 from workers.executors import inside
+from deployments.logquery import LogQuery
+from deployments.logtext import Piece, plain
 from workers.executors.base import (
     LABEL,
     Availability,
@@ -181,14 +183,13 @@ class DockerExecutor:
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[bytes]:
         """Yield chunks of stdout, stderr or both, as bytes; with `follow` until it ends or `stopped()`."""
-        return logs.read(
-            self._engine,
-            self._container(execution_id),
-            stream=stream,
-            tail=tail,
-            follow=follow,
-            stopped=stopped,
-        )
+        return plain(self.pieces(execution_id, LogQuery(stream=stream, tail=tail, follow=follow), stopped))
+
+    def pieces(
+        self, execution_id: str, query: LogQuery, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[list[Piece]]:
+        """Yield the log with its times."""
+        return logs.read(self._engine, self._container(execution_id), query, stopped)
 
     def run_inside(
         self,

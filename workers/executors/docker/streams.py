@@ -95,7 +95,13 @@ def json_lines(response: requests.Response) -> Iterator[dict[str, Any]]:
 
 
 def frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
-    """Yield (stream, payload) of the engine's log framing: 1 byte stream, 3 bytes zero, 4 bytes length, payload.
+    """Yield each (stream, payload) of the engine's log framing; see `framed`."""
+    for batch in framed(chunks):
+        yield from batch
+
+
+def framed(chunks: Iterable[bytes]) -> Iterator[list[tuple[int, bytes]]]:
+    """Yield what each chunk completes of the engine's framing: 1 byte stream, 3 bytes zero, 4 bytes length, payload.
 
     `chunks` may be cut anywhere. A payload cut off by the end of the body is yielded as far as it came.
     """
@@ -103,14 +109,17 @@ def frames(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
     for chunk in chunks:
         buffer += chunk
         start = 0
+        found: list[tuple[int, bytes]] = []
         while len(buffer) - start >= HEADER_BYTES:
             body = start + HEADER_BYTES
             end = body + int.from_bytes(buffer[body - 4 : body], "big")
             if len(buffer) < end:
                 break
             if end > body:
-                yield buffer[start], bytes(buffer[body:end])
+                found.append((buffer[start], bytes(buffer[body:end])))
             start = end
         del buffer[:start]
+        if found:
+            yield found
     if len(buffer) > HEADER_BYTES:
-        yield buffer[0], bytes(buffer[HEADER_BYTES:])
+        yield [(buffer[0], bytes(buffer[HEADER_BYTES:]))]

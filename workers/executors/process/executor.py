@@ -17,6 +17,8 @@ from typing import Any
 from capabilities.numbers import NUMBERS, Numbers
 from deployments.outside import Command, Terminal
 from workers.executors import inside
+from deployments.logquery import LogQuery
+from deployments.logtext import Piece, plain
 from workers.executors.base import (
     Availability,
     Cause,
@@ -34,7 +36,6 @@ from workers.executors.process.state import Folder, execution_of, node_hash, shi
 from workers.executors.process.terminal import ProcessTerminal
 
 _PAUSE_S = 0.02  # between two looks at a file; the end itself is waited for by pidfd
-_FOLLOW_PAUSE_S = 0.1
 _ASK_S = 0.5  # between two questions whether a start was cancelled: each is a query
 
 
@@ -203,23 +204,19 @@ class ProcessExecutor:
         follow: bool = False,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[bytes]:
-        """Yield chunks of stdout, stderr or both; `tail` counts lines of each stream."""
-        folder = Folder.of(self.root, execution_id)
-        names = ("stdout", "stderr") if stream == "both" else (stream,)
-        streams = [logs.Stream(folder.path / f"{name}.log") for name in names]
-        try:
-            for one in streams:
-                yield from one.start(tail)
-            if follow:
-                yield from logs.follow(
-                    streams,
-                    ended=lambda: self.inspect(execution_id).state in (State.EXITED, State.GONE),
-                    pause=lambda: time.sleep(_FOLLOW_PAUSE_S),
-                    stopped=stopped,
-                )
-        finally:
-            for one in streams:
-                one.close()
+        """Yield chunks of stdout, stderr or both."""
+        return plain(self.pieces(execution_id, LogQuery(stream=stream, tail=tail, follow=follow), stopped))
+
+    def pieces(
+        self, execution_id: str, query: LogQuery, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[list[Piece]]:
+        """Yield the log with its times, both streams merged."""
+        return logs.read(
+            Folder.of(self.root, execution_id).path,
+            query,
+            ended=lambda: self.inspect(execution_id).state in (State.EXITED, State.GONE),
+            stopped=stopped,
+        )
 
     def run_inside(
         self,

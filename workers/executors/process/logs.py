@@ -1,113 +1,128 @@
-"""Reads the bounded logs that a shim keeps: a tail of lines, then what is added until the end."""
+"""Follows the bounded logs that a shim keeps, to the end, across the moments when a file is replaced."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
 
-CHUNK_BYTES: Final = 65_536
+from capabilities.numbers import NUMBERS
+from deployments.logquery import LogQuery
+from deployments.logtext import NUMBERS_OF, Piece, notice
+from workers import logfiles
+from workers.pace import Pace
+
+ENDED_ASKED_EVERY_S = 0.2
+LEFT_BYTES = 65_536
 
 
-class Stream:
-    """One stream, read across the moments when its file becomes `<name>.1` and a new one begins."""
+class Tail:
+    """One stream from its present end on."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.handle: int | None = None
+    def __init__(self, path: Path, number: int) -> None:
+        self.path, self.number = path, number
+        self.part: logfiles.Part | None = None
+        self.position = 0
+        self.passed: int | None = None
+        self.lost = 0
 
-    def start(self, tail: int | None) -> Iterator[bytes]:
-        """Yield what is there, or its last `tail` lines, and stay at the end."""
-        older = self.path.with_name(f"{self.path.name}.1")
-        if tail is None:
-            if older.exists():
-                yield from _whole(older)
-            yield from self.more()
-            return
+    def to_end(self) -> tuple[int, int]:
+        """Stay at the end of what there is; return which file that is, and how long it is."""
         if not self._open():
-            return
-        assert self.handle is not None
-        size = os.fstat(self.handle).st_size
-        lines = last_lines(self.handle, size, tail)
-        missing = tail - lines.count(b"\n") - (not lines.endswith(b"\n") and lines != b"")
-        if len(lines) == size and tail > 0 and older.exists():
-            with older.open("rb") as file:
-                end = os.fstat(file.fileno()).st_size
-                # A line that the change of files cut in two is one line: its first half comes along.
-                cut = size > 0 and not last_lines(file.fileno(), end, 1).endswith(b"\n")
-                yield last_lines(file.fileno(), end, missing + cut)
-        os.lseek(self.handle, size, os.SEEK_SET)
-        yield lines
+            return 0, 0
+        assert self.part is not None
+        self.position = self.part.size
+        return self.part.inode, self.position
 
-    def more(self) -> Iterator[bytes]:
-        """Yield what was added since."""
+    def more(self, most_bytes: int) -> Iterator[Piece]:
+        """Yield what was added since; of more than `most_bytes` the end, and how much was left out."""
         while self._open():
-            assert self.handle is not None
-            while chunk := os.read(self.handle, CHUNK_BYTES):
-                yield chunk
-            if not self._replaced():
+            assert self.part is not None
+            replaced = self._replaced()
+            end = self.part.size
+            if end > self.position:
+                self.part.more_marks()
+            if self.lost:
+                yield skipped(self.lost)
+                self.lost = 0
+            if end - self.position > most_bytes:
+                target = self.part.line_start(end - LEFT_BYTES)
+                yield skipped(target - self.position)
+                self.position = target
+            for at, data in self.part.slices(self.position, end):
+                yield at, self.number, data
+            self.position = end
+            if not replaced:
                 return
+            self.passed = self.part.before + end
             self.close()
 
     def close(self) -> None:
         """Give the file back."""
-        if self.handle is not None:
-            os.close(self.handle)
-            self.handle = None
+        if self.part is not None:
+            self.part.close()
+            self.part = None
 
     def _open(self) -> bool:
-        if self.handle is None:
+        if self.part is None:
             try:
-                self.handle = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                self.part = logfiles.Part(self.path)
             except FileNotFoundError:
                 return False
+            self.position = 0
+            if self.passed is not None and self.part.before > self.passed:
+                self.lost += self.part.before - self.passed
+            self.passed = None
         return True
 
     def _replaced(self) -> bool:
-        assert self.handle is not None
+        assert self.part is not None
         try:
-            return self.path.stat().st_ino != os.fstat(self.handle).st_ino
+            return self.path.stat().st_ino != os.fstat(self.part.handle).st_ino
         except FileNotFoundError:
             return False
 
 
-def last_lines(handle: int, end: int, count: int) -> bytes:
-    """Return the last `count` lines of the first `end` bytes of a file, reading only what they need."""
-    if count <= 0:
-        return b""
-    text = b""
-    while end and text.rstrip(b"\n").count(b"\n") < count:
-        size = min(CHUNK_BYTES, end)
-        end -= size
-        text = os.pread(handle, size, end) + text
-    # Only a newline ends a line: a progress bar's carriage returns do not.
-    tail = b"\n" if text.endswith(b"\n") else b""
-    return b"\n".join(text.removesuffix(b"\n").split(b"\n")[-count:]) + tail
+def skipped(size: int) -> Piece:
+    """Return the notice of a gap."""
+    return notice(f"{size / 1e6:.1f} MB skipped: the log grows faster than it is read")
 
 
-def follow(
-    streams: list[Stream],
-    *,
-    ended: Callable[[], bool],
-    pause: Callable[[], object],
-    stopped: Callable[[], bool],
-) -> Iterator[bytes]:
-    """Yield what the streams gain until the execution has ended or `stopped()`; `pause` waits in between."""
+def read(
+    folder: Path, query: LogQuery, *, ended: Callable[[], bool], stopped: Callable[[], bool]
+) -> Iterator[list[Piece]]:
+    """Yield what the query asks for of an execution's logs; with `follow` until `ended()` or `stopped()`."""
+    tails = [Tail(folder / f"{logfiles.NAMES[number]}.log", number) for number in NUMBERS_OF[query.stream]]
+    try:
+        ends = dict(tail.to_end() for tail in tails) if query.follow else None
+        yield from logfiles.read(
+            folder, query.stream, tail=query.tail, since_ns=query.since_ns, until_ns=query.until_ns, ends=ends
+        )
+        if query.follow:
+            yield from _follow(tails, query, ended, stopped)
+    finally:
+        for tail in tails:
+            tail.close()
+
+
+def _follow(
+    tails: list[Tail], query: LogQuery, ended: Callable[[], bool], stopped: Callable[[], bool]
+) -> Iterator[list[Piece]]:
+    pace = Pace(NUMBERS.log_follow_bytes_per_s)
+    asked, over = 0.0, False
     while not stopped():
-        over = ended()
-        gained = False
-        for stream in streams:
-            for chunk in stream.more():
-                gained = True
-                yield chunk
-        if over:
+        now = time.monotonic()
+        if now - asked >= ENDED_ASKED_EVERY_S:
+            over, asked = ended(), now
+        pieces = [piece for tail in tails for piece in tail.more(NUMBERS.log_behind_max_bytes)]
+        if len(tails) > 1:
+            pieces.sort(key=lambda piece: piece[0])
+        if pieces:
+            yield pieces
+        if over or (query.until_ns and time.time_ns() > query.until_ns):
             return
-        if not gained:
-            pause()
-
-
-def _whole(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            yield chunk
+        size = sum(len(piece[2]) for piece in pieces)
+        pause_s = pace.pause_s(size, time.monotonic())
+        if pause_s or not pieces:
+            time.sleep(max(pause_s, NUMBERS.log_follow_pause_s))

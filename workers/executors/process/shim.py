@@ -14,6 +14,7 @@ import sys
 import time
 
 READ_BYTES = 65_536
+MARK_NS = 100_000_000
 PIDS_DETAIL = "reached the limit of {limit} processes, {times} further ones were refused"
 
 
@@ -126,25 +127,65 @@ def disk_used(folder: str, group: str = "") -> int:
 
 
 class Log:
-    """One stream in a file of bounded size: at half of the bound it becomes `<name>.1`, replacing the older one."""
+    """One stream in a file of bounded size: at half of the bound it becomes `<name>.1`, replacing the older one.
+
+    Beside `stdout.log` lie its marks, `stdout.times`: pairs of numbers of 8 bytes, little-endian. The first pair is
+    (bytes written to the files before this one, 0), each further one (offset, nanoseconds since the epoch at which
+    the byte there was read). A mark is made when the other stream has written in between, and ten times a second.
+    """
 
     def __init__(self, path: str, limit_bytes: int) -> None:
         self.path = path
         self.half = max(limit_bytes // 2, READ_BYTES)
-        self.file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        self.size = os.fstat(self.file).st_size
+        self.before = 0
+        self._open()
 
-    def write(self, chunk: bytes) -> None:
+    def _open(self) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+        self.file = os.open(self.path, flags, 0o600)
+        self.marks = os.open(times_of(self.path), flags, 0o600)
+        self.size = os.fstat(self.file).st_size
+        self.spent = self.size + os.fstat(self.marks).st_size
+        self.marked_ns = 0
+        if self.spent == self.size:
+            self.spent += os.write(self.marks, pair(self.before, 0))
+
+    def write(self, chunk: bytes, at_ns: int, switched: bool = False) -> None:
         """Append; what a full disk does not take is lost, the workload is never held up."""
         try:
-            if self.size + len(chunk) > self.half:
-                os.replace(self.path, f"{self.path}.1")  # noqa: PTH105
-                os.close(self.file)
-                self.file = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-                self.size = 0
-            self.size += os.write(self.file, chunk)
+            if self.spent + len(chunk) > self.half:
+                self._turn()
+            if switched or at_ns - self.marked_ns >= MARK_NS:
+                self.spent += os.write(self.marks, pair(self.size, at_ns))
+                self.marked_ns = at_ns
+            written = os.write(self.file, chunk)
+            self.size += written
+            self.spent += written
         except OSError:
             return
+
+    def _turn(self) -> None:
+        self.before += self.size
+        os.replace(times_of(self.path), times_of(f"{self.path}.1"))  # noqa: PTH105
+        os.replace(self.path, f"{self.path}.1")  # noqa: PTH105
+        self.close()
+        self._open()
+
+    def close(self) -> None:
+        """Give the files back."""
+        os.close(self.file)
+        os.close(self.marks)
+
+
+def times_of(path: str) -> str:
+    """Return where the marks of a log are: `stdout.times` for `stdout.log`, `stdout.times.1` for `stdout.log.1`."""
+    head, _, tail = path.rpartition(".log")
+    return f"{head}.times{tail}"
+
+
+def pair(first: int, second: int) -> bytes:
+    """Return one mark as it is kept."""
+    return first.to_bytes(8, "little") + second.to_bytes(8, "little")
 
 
 class Shim:
@@ -182,6 +223,7 @@ class Shim:
             poll.register(handle, select.POLLIN)
         open_streams, check_s = {out, err}, self.limits["check_ms"] / 1000
         next_check, last = time.monotonic() + check_s, 0.0
+        wrote = -1
         while open_streams and not (last and time.monotonic() > last):
             timeout = max(0.0, (last or next_check) - time.monotonic())
             for handle, _ in poll.poll(timeout * 1000 + 1):
@@ -194,7 +236,8 @@ class Shim:
                     if handle == report:
                         self.reported(chunk.decode(errors="replace"))
                     else:
-                        logs[handle].write(chunk)
+                        logs[handle].write(chunk, time.time_ns(), switched=handle != wrote)
+                        wrote = handle
                 else:
                     poll.unregister(handle)
                     open_streams.discard(handle)
