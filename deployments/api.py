@@ -17,10 +17,12 @@ from rest_framework.response import Response
 
 from capabilities.asking import identity_of
 from deployments.listing import HEAVY
+from deployments.logquery import STREAMS
 from deployments.logstream import answer
 from deployments.models import Allocation, AllocationSample, Bid, Deployment, DeploymentEvent
 from deployments.selectors import allocations_visible_to, deployment_get, visible_to
 from deployments.services.queue import places
+from deployments.spans import HINT
 
 
 class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
@@ -240,16 +242,25 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("stream", enum=["both", "stdout", "stderr"], description="Which stream."),
+            OpenApiParameter("stream", enum=list(STREAMS), description="Which stream."),
             OpenApiParameter("tail", int, description="Only the last lines."),
             OpenApiParameter("follow", bool, description="Go on until the allocation ends."),
+            OpenApiParameter("since", str, description=f"From then on: {HINT}."),
+            OpenApiParameter("until", str, description="Up to then; as since."),
+            OpenApiParameter("search", str, description="Only lines that hold this text."),
+            OpenApiParameter("ignore_case", bool, description="Whatever the case."),
+            OpenApiParameter("context", int, description="Lines around each match."),
+            OpenApiParameter("timestamps", bool, description="The time before each line."),
+            OpenApiParameter("attempt", str, description="The number of an attempt, or previous."),
+            OpenApiParameter("download", bool, description="As a file with a name."),
+            OpenApiParameter("gzip", bool, description="As a compressed file."),
         ],
-        responses={(200, "text/plain"): OpenApiTypes.STR},
+        responses={(200, "text/plain"): OpenApiTypes.STR, (200, "application/gzip"): OpenApiTypes.BINARY},
     )
     @action(detail=True, filterset_fields=(), search_fields=())
     def logs(self, request: Request, pk: str = "") -> HttpResponseBase:
         """Read the allocation's log as text; with `follow` until it ends or the caller leaves."""
-        allocation = get_object_or_404(self.get_queryset(), pk=pk)
+        allocation = get_object_or_404(self.get_queryset().select_related("deployment"), pk=pk)
         return answer(allocation, identity_of(request), request.query_params)
 
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=AllocationSampleSerializer)

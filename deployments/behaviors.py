@@ -12,6 +12,7 @@ from django.db.models.lookups import Exact
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments import messages, outside, states
+from deployments.logquery import LogQuery
 from deployments.models import Allocation, Deployment
 from deployments.moments import moment
 from deployments.selectors import (
@@ -132,14 +133,14 @@ def deployment_manifest(
     return messages.DeploymentManifestResponse(manifest=deployment_get(call.invoker, request.id).manifest)
 
 
-def _log_text(allocation: Allocation, stream: str, tail: int | None) -> str:
+def _log_text(allocation: Allocation, query: LogQuery) -> str:
     source = outside.OUTSIDE.logs
     if source is None:
         return ""
     # A chunk may be a single line, and there may be millions of them: none is copied more than once.
     held: deque[bytes] = deque()
     size = 0
-    for chunk in source.read(allocation.pk, stream=stream, tail=tail):
+    for chunk in source.read(allocation.pk, query):
         held.append(chunk)
         size += len(chunk)
         while size - len(held[0]) >= LOG_TEXT_BYTES:
@@ -153,14 +154,20 @@ def _log_text(allocation: Allocation, stream: str, tail: int | None) -> str:
     response=messages.DeploymentLogsResponse,
 )
 def deployment_logs(call: Call, request: messages.DeploymentLogsRequest) -> messages.DeploymentLogsResponse:
-    """Write an allocation's logs to the node's disk and return where, with the newest part of both as text."""
+    """Write an allocation's logs to the node's disk and return where, with what was asked for of them as text."""
     deployment = deployment_get(call.invoker, request.ensemble_id)
     allocation = allocation_of(deployment, request.allocation_name)
     source = outside.OUTSIDE.logs
+    texts = {
+        stream: _log_text(allocation, request.query(stream, call.now))
+        for stream in ("stdout", "stderr")
+        if request.stream in ("both", stream)
+    }
     return messages.DeploymentLogsResponse(
         logs_written_to=source.write(allocation.pk) if source else "",
-        stdout=_log_text(allocation, "stdout", request.tail),
-        stderr=_log_text(allocation, "stderr", request.tail),
+        stdout=texts.get("stdout", ""),
+        stderr=texts.get("stderr", ""),
+        attempts=source.attempts(allocation.pk) if source else [],
     )
 
 
@@ -180,7 +187,7 @@ def deployment_info(call: Call, request: messages.DeploymentInfoRequest) -> mess
     logs = None
     if request.include_logs:
         logs = {
-            str(row): {stream: _log_text(row, stream, None) for stream in ("stdout", "stderr")}
+            str(row): {stream: _log_text(row, LogQuery(stream=stream)) for stream in ("stdout", "stderr")}
             for row in allocations
         }
     return messages.DeploymentInfoResponse(

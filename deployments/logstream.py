@@ -3,31 +3,56 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
+import zlib
 from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 
 from django.db import connections
 from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.utils import timezone
 
 from capabilities.models import Identity
 from capabilities.numbers import NUMBERS
-from capabilities.refusal import Reason, Refusal
+from capabilities.refusal import Refusal
 from capabilities.services import authorize
+from deployments.logquery import LogQuery, download, from_params
 from deployments.models import Allocation
 from deployments.outside import OUTSIDE
 
 LOGS = "/dms/node/deployment/logs"
-STREAMS = ("both", "stdout", "stderr")
-TRUE, FALSE = frozenset({"1", "true", "yes"}), frozenset({"", "0", "false", "no"})
 CONTENT_TYPE = "text/plain; charset=utf-8"
+AT_ONCE_BYTES = 1 << 20
+GZIP_WINDOW = 31
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 
 _places = threading.BoundedSemaphore(NUMBERS.log_followers_max)
 
 
-def answer(allocation: Allocation, identity: Identity, query: Mapping[str, str]) -> HttpResponseBase:
-    """Return the answer for `?stream=&tail=&follow=`; Refusal for bad parameters or a missing capability."""
-    stream, tail, follow = parse(query)
+def answer(allocation: Allocation, identity: Identity, params: Mapping[str, str]) -> HttpResponseBase:
+    """Return the answer for the parameters of `logquery`; Refusal for bad ones or a missing capability."""
+    query, how = from_params(params, timezone.now()), download(params)
+    refuse_stranger(identity)
+    if OUTSIDE.logs is None:
+        raise Refusal("logs_unavailable", "this process cannot read logs", status=503)
+    stopped = threading.Event()
+    chunks = OUTSIDE.logs.read(allocation.pk, query, stopped=stopped.is_set)
+    if how.gzip:
+        chunks = gzipped(chunks)
+    response = _followed(chunks, stopped) if query.follow else _whole(chunks, stopped)
+    if how.gzip:
+        response.headers["Content-Type"] = "application/gzip"
+    if how.as_file or how.gzip:
+        name = file_name(allocation, query, ".log.gz" if how.gzip else ".log")
+        response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    return response
+
+
+def refuse_stranger(identity: Identity) -> None:
+    """Refusal when the identity may not read logs."""
     decision = authorize(identity, LOGS)
     if not decision.allowed:
         raise Refusal(
@@ -36,12 +61,39 @@ def answer(allocation: Allocation, identity: Identity, query: Mapping[str, str])
             status=403,
             capability=LOGS,
         )
-    if OUTSIDE.logs is None:
-        raise Refusal("logs_unavailable", "this process cannot read logs", status=503)
-    stopped = threading.Event()
-    chunks = OUTSIDE.logs.read(allocation.pk, stream=stream, tail=tail, follow=follow, stopped=stopped.is_set)
-    if not follow:
-        return HttpResponse(b"".join(chunks), content_type=CONTENT_TYPE)
+
+
+def file_name(allocation: Allocation, query: LogQuery, suffix: str) -> str:
+    """Return what a downloaded log is called: nothing in it can leave the folder of downloads."""
+    parts = [allocation.deployment.name, str(allocation), f"attempt-{query.attempt or allocation.attempt}"]
+    if query.stream != "both":
+        parts.append(query.stream)
+    return _UNSAFE.sub("_", "-".join(parts)).strip("._")[:150] + suffix
+
+
+def gzipped(chunks: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield the chunks compressed."""
+    packer = zlib.compressobj(wbits=GZIP_WINDOW)
+    for chunk in chunks:
+        if packed := packer.compress(chunk):
+            yield packed
+    yield packer.flush()
+
+
+def _whole(chunks: Iterator[bytes], stopped: threading.Event) -> HttpResponseBase:
+    """Answer a short log at once, a long one as it is read."""
+    first: list[bytes] = []
+    size = 0
+    for chunk in chunks:
+        first.append(chunk)
+        size += len(chunk)
+        if size > AT_ONCE_BYTES:
+            rest = chain(iter([b"".join(first)]), chunks)
+            return StreamingHttpResponse(Followed(rest, stopped, placed=False), content_type=CONTENT_TYPE)
+    return HttpResponse(b"".join(first), content_type=CONTENT_TYPE)
+
+
+def _followed(chunks: Iterator[bytes], stopped: threading.Event) -> HttpResponseBase:
     if not _places.acquire(blocking=False):
         raise Refusal(
             "too_many_followers",
@@ -55,32 +107,15 @@ def answer(allocation: Allocation, identity: Identity, query: Mapping[str, str])
     return response
 
 
-def parse(query: Mapping[str, str]) -> tuple[str, int | None, bool]:
-    """Return stream, tail and follow; Refusal with every bad parameter."""
-    reasons = []
-    stream = query.get("stream", "") or "both"
-    if stream not in STREAMS:
-        reasons.append(Reason("choice", "stream: unknown", "stream", hint=" or ".join(STREAMS)))
-    text = query.get("tail", "")
-    tail = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else None
-    if text and tail is None:
-        reasons.append(Reason("number", "tail: not a number of lines", "tail", hint="tail=100"))
-    word = query.get("follow", "").lower()
-    if word not in TRUE | FALSE:
-        reasons.append(Reason("boolean", "follow: neither true nor false", "follow", hint="follow=true"))
-    if reasons:
-        raise Refusal("invalid_request", "; ".join(r.message for r in reasons), reasons=tuple(reasons))
-    return stream, tail, word in TRUE
-
-
 class Followed:
     """The chunks of a followed log, read in a thread of their own.
 
     Django closes the response, and with it this, when the reader has left; then `stopped` ends the reading.
     """
 
-    def __init__(self, chunks: Iterator[bytes], stopped: threading.Event) -> None:
+    def __init__(self, chunks: Iterator[bytes], stopped: threading.Event, *, placed: bool = True) -> None:
         self._chunks = chunks
+        self._placed = placed
         self._stopped = stopped
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="log")
 
@@ -106,7 +141,8 @@ class Followed:
         # In the same thread, hence after a read that is still going on has seen that it is stopped.
         self._thread.submit(self._end)
         self._thread.shutdown(wait=False)
-        _places.release()
+        if self._placed:
+            _places.release()
 
     def _end(self) -> None:
         close = getattr(self._chunks, "close", None)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import Field
 
+from deployments.logquery import CONTEXT_MAX, PREVIOUS, SEARCH_MAX, LogQuery
+from deployments.spans import point
 from node.message import Message
 
 
@@ -90,15 +93,40 @@ class DeploymentLogsRequest(Message):
     ensemble_id: str = Field(alias="EnsembleID")
     allocation_name: str = Field("", alias="AllocationName")
     tail: int | None = Field(None, alias="Tail", ge=0, le=100_000, description="Only the last lines.")
+    stream: Literal["both", "stdout", "stderr"] = Field("both", alias="Stream")
+    since: str = Field("", alias="Since", description="RFC 3339, a day, or how long ago: 10m, 7d.")
+    until: str = Field("", alias="Until", description="As Since.")
+    search: str = Field("", alias="Search", max_length=SEARCH_MAX, description="Only lines with this text.")
+    ignore_case: bool = Field(False, alias="IgnoreCase")
+    context: int = Field(0, alias="Context", ge=0, le=CONTEXT_MAX, description="Lines around each match.")
+    timestamps: bool = Field(False, alias="Timestamps", description="The time before each line.")
+    attempt: int = Field(0, alias="Attempt", ge=PREVIOUS, description="0 the newest, -1 the one before it.")
+
+    def query(self, stream: str, now: datetime) -> LogQuery:
+        """Return what is asked of one stream."""
+        return LogQuery(
+            stream=stream,
+            tail=self.tail,
+            since=point("Since", self.since, now) if self.since else None,
+            until=point("Until", self.until, now) if self.until else None,
+            search=self.search,
+            ignore_case=self.ignore_case,
+            context=self.context,
+            timestamps=self.timestamps,
+            attempt=self.attempt,
+        )
 
 
 class DeploymentLogsResponse(Message):
-    """The folder that holds stdout.log and stderr.log, and the newest part of both as text."""
+    """The folder that holds stdout.log and stderr.log, and the newest part of what was asked for as text."""
 
     logs_written_to: str = Field(alias="LogsWrittenTo")
     error: str = Field("", alias="Error")
     stdout: str = Field("", alias="Stdout")
     stderr: str = Field("", alias="Stderr")
+    attempts: list[int] = Field(
+        default_factory=list, alias="Attempts", description="Those whose logs are kept."
+    )
 
 
 class DeploymentInfoRequest(Message):

@@ -6,20 +6,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+from deployments.logquery import LogQuery
+
 
 class LogSource(Protocol):
-    """Reads the log of an allocation, live from its executor or from what was kept at its end."""
+    """Reads the log of an allocation, live from its executor or from what was kept at the end of an attempt."""
 
     def read(
-        self,
-        allocation_id: str,
-        *,
-        stream: str,
-        tail: int | None = None,
-        follow: bool = False,
-        stopped: Callable[[], bool] = lambda: False,
+        self, allocation_id: str, query: LogQuery, *, stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[bytes]:
-        """Yield chunks of `stream` (stdout, stderr or both); with `follow` until the end or until `stopped()`."""
+        """Yield chunks of text; with `follow` until the end or until `stopped()`.
+
+        Refusal `not_found` for an attempt without a log, raised at once.
+        """
+
+    def attempts(self, allocation_id: str) -> list[int]:
+        """Return the attempts whose logs can be read, oldest first."""
 
     def write(self, allocation_id: str) -> str:
         """Write stdout.log and stderr.log below DMS_HOME and return the folder that holds them."""

@@ -7,21 +7,24 @@ import codecs
 import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.db import close_old_connections
+from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal
 from capabilities.services import identity_for_user
+from deployments.logquery import LogQuery, from_params
 from deployments.outside import OUTSIDE
 from deployments.selectors import allocations_visible_to
 
 logger = logging.getLogger(__name__)
 
-STREAMS = ("both", "stdout", "stderr")
 TAIL_LINES = 2_000
 QUEUE_CHUNKS = 32
 BATCH_BYTES = 65_536
@@ -31,17 +34,28 @@ _readers = ThreadPoolExecutor(NUMBERS.log_followers_max, thread_name_prefix="log
 _free = threading.BoundedSemaphore(NUMBERS.log_followers_max)
 
 
+def wanted(params: dict[str, str]) -> LogQuery:
+    """Return what a page shows: what it asks for, followed, the last lines where it says no time. Raises Refusal."""
+    query = from_params(params, timezone.now())
+    tail = query.tail if query.tail is not None or query.since else TAIL_LINES
+    return replace(query, follow=True, tail=tail)
+
+
 class LogConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
-    """Sends {"text"} as the log grows and {"end": true} when it is over; `?stream=` stdout, stderr or both."""
+    """Sends {"text"} as the log grows and {"end": true} when it is over; parameters as in `deployments.logquery`."""
 
     async def connect(self) -> None:
         """Accept the log of an allocation that the person may see."""
         self.stopped = threading.Event()
         self.sender: asyncio.Task[None] | None = None
         user = self.scope.get("user")
-        self.stream = parse_qs(self.scope["query_string"].decode()).get("stream", ["both"])[0]
+        asked = parse_qs(self.scope["query_string"].decode())
         self.allocation = self.scope["url_route"]["kwargs"]["allocation"]
-        if user is None or not user.is_authenticated or self.stream not in STREAMS:
+        try:
+            self.query = wanted({name: values[0] for name, values in asked.items()})
+        except Refusal:
+            user = None
+        if user is None or not user.is_authenticated:
             await self.close()
             return
         if not await database_sync_to_async(self._visible)(user):
@@ -87,9 +101,7 @@ class LogConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         try:
             if OUTSIDE.logs is None:
                 return "this process cannot read logs"
-            chunks = OUTSIDE.logs.read(
-                self.allocation, stream=self.stream, tail=TAIL_LINES, follow=True, stopped=self.stopped.is_set
-            )
+            chunks = OUTSIDE.logs.read(self.allocation, self.query, stopped=self.stopped.is_set)
             for chunk in chunks:
                 if self.stopped.is_set() or not self._put(loop, queue, chunk):
                     break

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -13,6 +13,8 @@ from django.conf import settings
 from django.utils import timezone
 
 from deployments import states
+from deployments.logquery import LogQuery
+from deployments.logtext import Piece
 from deployments.models import Allocation, Deployment
 from deployments.services import allocations
 from deployments.services.advance import deployment_advance, under_way
@@ -63,8 +65,8 @@ def status_of(row: Allocation | Deployment) -> str:
     return Deployment.objects.get(pk=key).status
 
 
-def text(row: Allocation, **how: Any) -> bytes:
-    return b"".join(AllocationLogs().read(row.pk, stream="stdout", **how))
+def text(row: Allocation, stopped: Callable[[], bool] = lambda: False, **how: Any) -> bytes:
+    return b"".join(AllocationLogs().read(row.pk, LogQuery(stream="stdout", **how), stopped=stopped))
 
 
 def test_a_start_that_nobody_foresaw_failing_fails_with_its_reason(node: Node) -> None:
@@ -201,12 +203,12 @@ def test_a_kept_log_is_never_replaced_by_less(node: Node, monkeypatch: pytest.Mo
     AllocationLogs().write(row.pk)
     executor = registry.executors(node.identity.did)["process"]
 
-    def away(*_: object, **__: object) -> Iterator[bytes]:
-        yield b"ke"
+    def away(*_: object, **__: object) -> Iterator[list[Piece]]:
+        yield [(1, 1, b"ke")]
         raise ExecutorError(Cause.ENGINE_UNREACHABLE, "away", transient=True)
 
     with monkeypatch.context() as patched:
-        patched.setattr(executor, "logs", away)
+        patched.setattr(executor, "pieces", away)
         keep_logs(row)
     assert (folder_of(row) / "stdout.log").read_bytes() == b"kept\n"
     executor.remove(row.execution_id)
@@ -222,17 +224,17 @@ def test_a_reader_that_comes_just_after_the_removal_gets_the_kept_log(
     row = started(node, "service", "sh", "-c", "echo kept; sleep 600")
     wait_for(lambda: text(row) == b"kept\n", what="the line")
     executor = registry.executors(node.identity.did)["process"]
-    real = executor.logs
+    real = executor.pieces
 
-    def removed_meanwhile(*arguments: Any, **options: Any) -> Iterator[bytes]:
+    def removed_meanwhile(*arguments: Any, **options: Any) -> Iterator[list[Piece]]:
         with monkeypatch.context() as patched:
-            patched.setattr(executor, "logs", real)
+            patched.setattr(executor, "pieces", real)
             Allocation.objects.filter(pk=row.pk).update(stop_wanted=True)
             run.allocation_stop(row.pk)
         raise ExecutorError(Cause.GONE, "removed")
-        yield b""
+        yield []
 
-    monkeypatch.setattr(executor, "logs", removed_meanwhile)
+    monkeypatch.setattr(executor, "pieces", removed_meanwhile)
     assert text(row) == b"kept\n"
 
 

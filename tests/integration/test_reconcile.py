@@ -14,6 +14,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from deployments import states
+from deployments.logquery import LogQuery
 from deployments.models import Allocation, Deployment
 from deployments.services.advance import deployment_advance
 from deployments.services.allocations import drop_leases
@@ -75,8 +76,8 @@ def test_a_task_runs_and_leaves_nothing_but_its_log(node: Node) -> None:
     assert (row.status, row.exit_code) == ("completed", 0)
     assert status_of(row) == states.COMPLETED
     source = AllocationLogs()
-    assert b"".join(source.read(row.pk, stream="stdout")) == b"out\n"
-    assert b"".join(source.read(row.pk, stream="stderr")) == b"err\n"
+    assert b"".join(source.read(row.pk, LogQuery(stream="stdout"))) == b"out\n"
+    assert b"".join(source.read(row.pk, LogQuery(stream="stderr"))) == b"err\n"
     assert folder_of(row).is_relative_to(settings.DMS_HOME.root)
     assert registry.executors(node.identity.did)["process"].executions(node.identity.did) == []
     assert not Reservation.objects.exists()

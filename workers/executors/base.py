@@ -15,9 +15,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from deployments.outside import Command, Terminal
 from deployments.logquery import LogQuery
 from deployments.logtext import Piece
+from deployments.outside import Command, Terminal
 
 LABEL = "dms"  # prefix of labels: dms.node, dms.deployment, dms.allocation, dms.execution, dms.attempt
 

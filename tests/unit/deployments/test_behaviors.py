@@ -12,6 +12,7 @@ from capabilities.models import AuditEntry, Identity
 from capabilities.refusal import Refusal
 from capabilities.services import identity_for_user
 from deployments import behaviors, outside, states
+from deployments.logquery import LogQuery
 from deployments.models import Deployment
 from deployments.services.advance import deployment_advance
 from dmsweb.accounts.services import user_create
@@ -162,8 +163,11 @@ class Chatty:
 
     LINES = 1_000_000
 
-    def read(self, allocation_id: str, *, stream: str, tail: int | None = None, **_: Any) -> Iterator[bytes]:
+    def read(self, allocation_id: str, query: LogQuery, **_: Any) -> Iterator[bytes]:
         return (b"%06d\n" % number for number in range(self.LINES))
+
+    def attempts(self, allocation_id: str) -> list[int]:
+        return [1]
 
     def write(self, allocation_id: str) -> str:
         return ""

@@ -109,8 +109,8 @@ class Log:
         self.chunks, self.forever = chunks, forever
         self.closed = threading.Event()
 
-    def read(self, allocation_id, *, stream, tail=None, follow=False, stopped=lambda: False):
-        self.stream = stream
+    def read(self, allocation_id, query, *, stopped=lambda: False):
+        self.stream = query.stream
         try:
             yield from self.chunks
             while self.forever and not stopped():

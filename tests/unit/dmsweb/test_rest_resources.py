@@ -217,12 +217,14 @@ class Lines:
     def __init__(self):
         self.asked, self.ended = {}, threading.Event()
 
-    def read(self, allocation_id, *, stream, tail=None, follow=False, stopped=lambda: False):
-        self.asked = {"id": allocation_id, "stream": stream, "tail": tail, "follow": follow}
+    def read(self, allocation_id, query, *, stopped=lambda: False):
+        self.asked = {
+            "id": allocation_id, "stream": query.stream, "tail": query.tail, "follow": query.follow,
+        }  # fmt: skip
         try:
             yield b"one\n"
             yield b"two\n"
-            while follow and not stopped():
+            while query.follow and not stopped():
                 threading.Event().wait(0.01)
         finally:
             self.ended.set()

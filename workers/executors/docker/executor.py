@@ -12,10 +12,10 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from capabilities.numbers import NUMBERS
-from deployments.outside import Command, Terminal
-from workers.executors import inside
 from deployments.logquery import LogQuery
 from deployments.logtext import Piece, plain
+from deployments.outside import Command, Terminal
+from workers.executors import inside
 from workers.executors.base import (
     LABEL,
     Availability,

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from capabilities.numbers import NUMBERS, Numbers
-from deployments.outside import Command, Terminal
-from workers.executors import inside
 from deployments.logquery import LogQuery
 from deployments.logtext import Piece, plain
+from deployments.outside import Command, Terminal
+from workers.executors import inside
 from workers.executors.base import (
     Availability,
     Cause,
