@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ AT = 1_769_860_800_000_000_000
 STAMP = b"2026-01-31T12:00:00.000000Z "
 
 
-def shown(query: LogQuery, *pieces: tuple[int, bytes], **limits: int) -> bytes:
+def shown(query: LogQuery, *pieces: tuple[int, bytes], **limits: Any) -> bytes:
     return b"".join(rendered([[(AT, stream, data)] for stream, data in pieces], query, **limits))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,7 @@ def write(folder: Path, lines: list[tuple[int, bytes]], limit: int = 1 << 20) ->
         log.close()
 
 
-def text(folder: Path, stream: str = "both", **how: int) -> bytes:
+def text(folder: Path, stream: str = "both", **how: Any) -> bytes:
     return b"".join(payload for batch in logfiles.read(folder, stream, **how) for _, _, payload in batch)
 
 
