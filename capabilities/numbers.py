@@ -63,6 +63,7 @@ class Numbers:
     queue_wait_max_s: float = 7 * 86_400.0
     queue_max: int = 1_000
     queue_scan_max: int = 200  # how far down the queue a turn looks for what may go before others
+    queue_told_max: int = 50  # whose page and reason are kept fresh while they wait
     commit_lifetime_s: float = 300.0
     step_lease_s: float = 60.0
     allocation_start_timeout_s: float = 300.0

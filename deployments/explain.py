@@ -41,12 +41,15 @@ def not_placed(missing: Sequence[str], reasons: Sequence[Mapping[str, str]]) -> 
 
 def shortage(reasons: Iterable[Mapping[str, str]]) -> str:
     """Return what is wanted and what there is of it, for whoever waits."""
-    parts = [
-        f"{reason['needed']} wanted, {reason['available']} free"
-        if reason.get("needed") and reason.get("available") and reason.get("check") != "draining"
-        else sentence(reason)
-        for reason in reasons
-    ]
+    parts = []
+    for reason in reasons:
+        needed, available = reason.get("needed", ""), reason.get("available", "")
+        if reason.get("check") == "ports":
+            parts.append(reason.get("message", ""))
+        elif needed and available and reason.get("check") != "draining":
+            parts.append(f"{needed} wanted, {available} free")
+        else:
+            parts.append(sentence(reason))
     return "; ".join(dict.fromkeys(parts))
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
+from capabilities.refusal import Reason
 from node.ledger import Headroom, LedgerItem, LedgerView, emptied, gaps, set_aside
 from node.resources import Resources
 
@@ -56,13 +57,17 @@ class Room:
     taken: frozenset[int] = frozenset()
     ports: int = 65_535
 
-    def fits(self, demand: Demand) -> bool:
-        """Say whether it has what `demand` needs."""
-        return (
-            not self.taken & demand.static
-            and demand.dynamic + len(demand.static) <= self.ports
-            and not gaps(self.view, demand.items(), self.headroom)
-        )
+    def lacks(self, demand: Demand) -> tuple[Reason, ...]:
+        """Return what is missing for `demand`; empty when it fits."""
+        reasons = gaps(self.view, demand.items(), self.headroom)
+        for port in sorted(self.taken & demand.static):
+            reasons += (_no_ports(f"port {port} is held or kept", f"port {port}", "held"),)
+        ports = demand.dynamic + len(demand.static)
+        if ports > self.ports:
+            reasons += (
+                _no_ports(f"{ports} ports needed, {self.ports} free", f"{ports} ports", str(self.ports)),
+            )
+        return reasons
 
     def without(self, demand: Demand) -> Room:
         """Return what is left when `demand` is taken, or kept for whoever waits for it."""
@@ -70,23 +75,25 @@ class Room:
         ports = max(0, self.ports - demand.dynamic - len(demand.static))
         return replace(self, view=view, headroom=headroom, taken=self.taken | demand.static, ports=ports)
 
-    @property
-    def full(self) -> bool:
-        """Whether nothing is left at all."""
-        free = self.view.free
-        return not (free.cpu_centicores or free.ram_bytes or free.disk_bytes or free.gpus)
+
+def _no_ports(message: str, needed: str, available: str) -> Reason:
+    return Reason(
+        "ports", message, "ports", needed, available, "choose another port, or wait until it is free"
+    )
+
+
+def look(room: Room, queue: Iterable[tuple[str, Demand]]) -> dict[str, tuple[Reason, ...]]:
+    """Return for each in the order of arrival what is missing for it; nothing: it is its turn."""
+    found = {}
+    for key, demand in queue:
+        found[key] = room.lacks(demand)
+        room = room.without(demand)
+    return found
 
 
 def turn(room: Room, queue: Iterable[tuple[str, Demand]]) -> list[str]:
     """Return the keys of those whose turn it is, in the order of arrival."""
-    going = []
-    for key, demand in queue:
-        if room.full:
-            break
-        if room.fits(demand):
-            going.append(key)
-        room = room.without(demand)
-    return going
+    return [key for key, missing in look(room, queue).items() if not missing]
 
 
 def kept_for(demands: Sequence[Demand]) -> tuple[tuple[Resources, ...], ...]:

@@ -10,14 +10,15 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
-from capabilities.refusal import Refusal
+from capabilities.refusal import Reason, Refusal
 from deployments import states
 from deployments.ensemble.model import Ensemble
-from deployments.explain import Line, shortage
+from deployments.explain import Line, line, shortage
 from deployments.models import Deployment
-from deployments.queueing import Demand, Room, impossible, kept_for, turn
+from deployments.queueing import Demand, Room, impossible, kept_for, look
 from deployments.services import bidding
 from deployments.services.timeline import announce, record
+from node.live import changed
 from node.models import Node
 from node.services.ledger import NOBODY_AHEAD, Ahead, room_of
 from node.words import span
@@ -79,7 +80,7 @@ def refuse_full(node: Node) -> None:
 
 def enter(deployment: Deployment, reasons: list[Line]) -> None:
     """Let it wait, with the reason, and note that once; its deadline stands still meanwhile."""
-    reason = f"queued: {shortage(reasons)}"
+    reason = _waits_for(reasons)
     first = deployment.queued_at is None
     if not first and reason == deployment.reason:
         return
@@ -89,6 +90,10 @@ def enter(deployment: Deployment, reasons: list[Line]) -> None:
     if first:
         record(deployment, "queue", reason, status="queued")
     announce(deployment)
+
+
+def _waits_for(reasons: list[Line]) -> str:
+    return f"queued: {shortage(reasons)}"
 
 
 def leave(deployment: Deployment) -> None:
@@ -103,6 +108,8 @@ def leave(deployment: Deployment) -> None:
         queued_at=None, reason="", reasons=[], deadline_at=deployment.deadline_at
     )
     record(deployment, "queue", f"left the queue after {span(waited.total_seconds())}")
+    behind = waiting(deployment.orchestrator).values_list("pk", flat=True)[: NUMBERS.queue_told_max]
+    changed(*(f"deployment.{pk}" for pk in behind))  # they have another place now
 
 
 def next_ones(node: Node, usage: Mapping[str, Any] | None) -> list[str]:
@@ -119,7 +126,21 @@ def next_ones(node: Node, usage: Mapping[str, Any] | None) -> list[str]:
     lost = [key for key, demand in queue if impossible(view, demand)]
     usable, gone = executors_of(node), set(lost)
     able = [(key, demand) for key, demand in queue if key not in gone and demand.executors <= usable]
-    return lost + turn(Room(view, headroom, taken, ports), able)
+    missing = look(Room(view, headroom, taken, ports), able)
+    _tell(node, missing)
+    return lost + [key for key, reasons in missing.items() if not reasons]
+
+
+def _tell(node: Node, missing: Mapping[str, tuple[Reason, ...]]) -> None:
+    """Keep the reasons of those who go on waiting fresh: what is free changes while they wait."""
+    wait = {key: reasons for key, reasons in missing.items() if reasons}
+    told = dict(waiting(node).values_list("pk", "reason")[: NUMBERS.queue_told_max])
+    for key, reasons in wait.items():
+        lines = [line(reason, subject=reason.path, peer=node.name) for reason in reasons]
+        text = _waits_for(lines)
+        if key in told and told[key] != text:
+            waiting(node).filter(pk=key).update(reason=text, reasons=lines)
+            changed(f"deployment.{key}")
 
 
 def places(rows: Iterable[Deployment]) -> dict[str, tuple[int, int]]:

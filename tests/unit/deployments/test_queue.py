@@ -94,6 +94,21 @@ def test_it_waits_with_its_place_and_goes_when_there_is_room(
     assert status(third) == states.PROVISIONING
 
 
+def test_the_reason_stays_fresh_while_it_waits(node, owner) -> None:
+    first, second = deploy(node, owner, 1), deploy(node, owner, 1)
+    waits, behind = deploy(node, owner, 2, queue=True), deploy(node, owner, 0.5, queue=True)
+    assert waits.reason == "queued: 2 cores wanted, 0 cores free"
+    end(node, first)
+    room_made(node)
+    assert (status(waits), status(behind)) == ("queued", "queued")
+    assert waits.reason == "queued: 2 cores wanted, 1 core free"
+    assert waits.reasons[0]["available"] == "1 core"
+    assert behind.reason == "queued: 0.5 cores wanted, 0 cores free"
+    end(node, second)
+    room_made(node)
+    assert (status(waits), waits.reason) == (states.PROVISIONING, "")
+
+
 def test_freed_resources_wake_a_worker_only_while_somebody_waits(node, owner, monkeypatch) -> None:
     woken: list[str] = []
     monkeypatch.setattr("deployments.services.room.wake", lambda task, *args, queue: woken.append(task))
