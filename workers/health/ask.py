@@ -67,7 +67,7 @@ def ask(asked: Asked, executor: Executor, address: str, *, timeout_s: float) -> 
         return Answer(False, f"{what} -> not asked: {fault}")
     except OSError as error:
         return Answer(False, f"{what} -> {error.strerror or error} after {_since(began)}")
-    except http.client.HTTPException as error:
+    except (http.client.HTTPException, ValueError) as error:
         kind = type(error).__name__
         return Answer(False, f"{what} -> no HTTP answer ({kind}) after {_since(began)}")
 
