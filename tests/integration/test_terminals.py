@@ -23,7 +23,7 @@ from tests.support.require import require
 from tests.support.services import wait_for
 from workers.executors.base import ExecutorError
 from workers.executors.docker.terminal import DockerTerminal
-from workers.executors.process.terminal import environment_inside
+from workers.executors.process.terminal import ProcessTerminal, environment_inside
 
 LIVES = ("sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.1; done")
 BLOB_BYTES = 4 << 20
@@ -180,6 +180,29 @@ def test_nothing_is_gained_by_going_in(place: Place) -> None:
     assert [line for line in mine.splitlines() if b"id:" in line] == [
         line for line in first.splitlines() if b"id:" in line
     ]
+
+
+def test_nothing_of_the_outside_comes_along(place: Place) -> None:
+    """No descriptor but the three, no process that helped to get in."""
+    out = run(place, "sh", "-c", 'for fd in /proc/$$/fd/*; do [ -h "$fd" ] && echo "${fd##*/}"; done')[0]
+    assert set(out.split()) <= {b"0", b"1", b"2", b"10", b"255"}  # the last two are a shell's own
+    assert b"python" not in run(place, "sh", "-c", "cat /proc/[0-9]*/comm")[0]
+
+
+def test_the_helper_of_a_sandbox_is_closed_to_what_runs_inside() -> None:
+    """The kernel gives the files of a process that is not dumpable to root, whatever its user."""
+    require("root")
+    require("cgroup")
+    require("userns")
+    with process_bench("unshare") as bench:
+        name = bench.start(*LIVES).execution_id
+        terminal = bench.executor.open_terminal(name, Command(argv=("sleep", "100"), tty=True))
+        assert isinstance(terminal, ProcessTerminal)
+        helper = Path(f"/proc/{terminal._process.pid}")
+        assert helper.joinpath("status").read_text().split("Uid:")[1].split()[1] != "0"
+        assert helper.joinpath("environ").stat().st_uid == 0
+        terminal.close()
+        assert not helper.exists()
 
 
 def test_a_container_is_cleared_from_within_where_the_host_does_not_let_us(
