@@ -55,6 +55,12 @@ class Numbers:
     onboard_max_share_percent: int = 90
     onboard_min_disk_bytes: int = 1 << 30
 
+    # Benchmark.
+    benchmark_budget_s: float = 12.0
+    benchmark_sweep_s: float = 60.0
+    benchmark_lost_s: float = 120.0
+    benchmarks_kept: int = 20
+
     # Deployments.
     deployment_min_time_s: float = 0.0
     deployment_deadline_s: float = 600.0

@@ -45,7 +45,7 @@ def plan(
     """
     config, _ = parse_or_refuse(ensemble)
     ahead = queue.ahead_of(node)
-    found = bidding.offers(node, config, usage, ahead=ahead)
+    found = bidding.offers(node, config, usage, owner=owner, ahead=ahead)
     placement = place(list(config.nodes), [Offer(name, str(node.pk)) for name in found if not found[name]])
     refused = (
         *ensemble_violations(config.document(), node.allowances),
@@ -53,7 +53,7 @@ def plan(
     )
     forbidden = [line(item, peer=node.name) for item in refused]
     reasons = forbidden + [one for many in found.values() for one in many]
-    waits = not forbidden and not any(bidding.offers(node, config, None, empty=True).values())
+    waits = not forbidden and not any(bidding.offers(node, config, None, owner=owner, empty=True).values())
     view = ledger(node, usage).view()
     return Plan(
         placeable=placement.complete and not reasons,

@@ -14,6 +14,7 @@ from capabilities.asking import identity_of
 from capabilities.services import audit, is_root
 from node.choices import state_of
 from node.models import (
+    BenchmarkRun,
     ForeignContainer,
     Node,
     NodeEvent,
@@ -111,6 +112,15 @@ class UsageSampleAdmin(ReadOnlyAdmin):
     """What the machine used."""
 
     list_display = ["at", "node", "cpu_percent", "ram_used_bytes", "disk_used_bytes"]
+    list_select_related = ["node"]
+
+
+@admin.register(BenchmarkRun)
+class BenchmarkRunAdmin(ReadOnlyAdmin):
+    """Measurements of the nodes."""
+
+    list_display = ["asked_at", "node", "status", "reason", "version", "ended_at"]
+    list_filter = ["status"]
     list_select_related = ["node"]
 
 

@@ -12,10 +12,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from capabilities.asking import identity_of
-from node.models import ForeignContainer, Node, NodeEvent, PortReservation, Reservation, UsageSample
+from node.models import (
+    BenchmarkRun,
+    ForeignContainer,
+    Node,
+    NodeEvent,
+    PortReservation,
+    Reservation,
+    UsageSample,
+)
 from node.outside import OUTSIDE
 from node.services.ledger import ledger
 from node.visible import (
+    benchmarks_visible_to,
     foreign_visible_to,
     node_events_visible_to,
     nodes_visible_to,
@@ -44,6 +53,7 @@ class NodeSerializer(serializers.ModelSerializer[Node]):
             "hardware",
             "executors",
             "location",
+            "price",
             "allowances",
             "draining_at",
             "drained_at",
@@ -115,6 +125,14 @@ class ForeignContainerSerializer(serializers.ModelSerializer[ForeignContainer]):
         )
 
 
+class BenchmarkSerializer(serializers.ModelSerializer[BenchmarkRun]):
+    """One measurement of a node."""
+
+    class Meta:
+        model = BenchmarkRun
+        fields = ("id", "status", "reason", "version", "results", "asked_at", "started_at", "ended_at")
+
+
 class NodeEventSerializer(serializers.ModelSerializer[NodeEvent]):
     """One line of a node's timeline."""
 
@@ -156,6 +174,12 @@ class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
         """List the containers on the node's engines that are not its own; for administrators of the node."""
         rows = foreign_visible_to(identity_of(request)).filter(node=self.get_object()).order_by("name", "pk")
         return self._page(rows)
+
+    @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=BenchmarkSerializer)
+    def benchmarks(self, request: Request, pk: str = "") -> Response:
+        """List the measurements of the node, newest first."""
+        rows = benchmarks_visible_to(identity_of(request)).filter(node=self.get_object())
+        return self._page(rows.order_by("-asked_at", "-pk"))
 
     @action(detail=True, filterset_fields=(), search_fields=(), pagination_class=None)
     def ledger(self, request: Request, pk: str = "") -> Response:

@@ -41,6 +41,12 @@ class Node(models.Model):
         blank=True,
         help_text="Forbidden options the owner has enabled: privileged, host_paths, devices, ...",
     )
+    price = models.JSONField(
+        default=dict, blank=True, help_text="For an hour: amount as a decimal in text, currency."
+    )
+    preferences = models.JSONField(
+        default=dict, blank=True, editable=False, help_text="What the owner wants to run, by policy."
+    )
     draining_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="Takes no new work since then."
     )
@@ -51,6 +57,46 @@ class Node(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class BenchmarkRun(models.Model):
+    """One measurement of a node; the newest that is done is its registered figures.
+
+    wanted -> running -> done or failed. A running one that its worker has left is failed by the sweep.
+    """
+
+    class Status(models.TextChoices):
+        """Where it is."""
+
+        WANTED = "wanted"
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="benchmarks")
+    status = models.CharField(max_length=10, choices=Status.choices, default=Status.WANTED)
+    asked_by = models.CharField(max_length=255, blank=True, help_text="A DID; empty: the node itself.")
+    forced = models.BooleanField(default=False, help_text="Also while work runs.")
+    reason = models.CharField(max_length=200, blank=True, help_text="Why it was asked for, or why it failed.")
+    version = models.PositiveIntegerField(default=0, help_text="Of the way of measuring.")
+    hardware = models.CharField(max_length=64, blank=True, help_text="Fingerprint of what was measured.")
+    results = models.JSONField(default=dict, blank=True, help_text="Figure to value, unit and method.")
+    asked_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["node", "-asked_at"], name="benchmark_newest")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["node"],
+                condition=models.Q(status__in=["wanted", "running"]),
+                name="one_benchmark_at_once",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.status} benchmark of {self.node}"
 
 
 class Onboarding(models.Model):

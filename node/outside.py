@@ -15,6 +15,9 @@ class Probe(Protocol):
     def usage(self) -> dict[str, Any]:
         """Return what is used now by everybody, in the shape of `node.hardware.Usage.document()`."""
 
+    def benchmark(self, budget_s: float) -> dict[str, Any]:
+        """Measure the machine within the time; return figures by name (`node.benchmarks.NAMES`)."""
+
     def port_busy(self, port: int) -> bool:
         """Say whether something on the host listens on `port`, TCP or UDP, on any address."""
 

@@ -7,6 +7,7 @@ from django.db.models import Exists, OuterRef, QuerySet
 from capabilities.models import Identity
 from capabilities.services import authorize, is_root
 from node.models import (
+    BenchmarkRun,
     ForeignContainer,
     Node,
     NodeEvent,
@@ -33,6 +34,13 @@ def samples_visible_to(identity: Identity) -> QuerySet[UsageSample]:
     if not authorize(identity, SEES_NODES).allowed:
         return UsageSample.objects.none()
     return UsageSample.objects.all()
+
+
+def benchmarks_visible_to(identity: Identity) -> QuerySet[BenchmarkRun]:
+    """Return the measurements of the nodes the identity sees."""
+    if not authorize(identity, SEES_NODES).allowed:
+        return BenchmarkRun.objects.none()
+    return BenchmarkRun.objects.all()
 
 
 def reservations_visible_to(identity: Identity) -> QuerySet[Reservation]:

@@ -29,5 +29,6 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "stats": every("workers.tasks.stats.sample", NUMBERS.allocation_sample_s, HERE),
     "foreign": every("workers.tasks.stats.foreign", NUMBERS.foreign_check_s, HERE),
     "terminals": every("workers.tasks.execute.terminals", NUMBERS.exec_lost_s, HERE),
+    "benchmark": every("workers.tasks.benchmark.sweep", NUMBERS.benchmark_sweep_s, HERE),
     "executors": every("workers.tasks.execute.look", NUMBERS.executors_check_s, HERE),
 }

@@ -114,7 +114,7 @@ def _prepare(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
     ahead = queue.ahead_of(node, deployment)
     if deployment.queued_at is not None:
         # Looked at before anything is written: a turn that was no turn leaves no round behind.
-        found = bidding.offers(node, ensemble, usage, ahead=ahead)
+        found = bidding.offers(node, ensemble, usage, owner=deployment.owner, ahead=ahead)
         if any(found.values()):
             return _not_now(
                 deployment, ensemble, tuple(found), [one for many in found.values() for one in many]

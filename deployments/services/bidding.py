@@ -12,6 +12,7 @@ from typing import Any
 
 from capabilities import gojson
 from capabilities.custody import node_key
+from capabilities.models import Identity
 from capabilities.refusal import Reason
 from deployments.ensemble.document import node_document, resources_document
 from deployments.ensemble.model import Ensemble, NodeSpec, ResourceSpec
@@ -19,6 +20,7 @@ from deployments.explain import Line, line
 from deployments.matching import Offer, Placement, place
 from deployments.models import Bid, BidRequest, Deployment
 from deployments.queueing import Demand
+from deployments.services.wishes import unwanted
 from node.handle import Handle
 from node.models import Node
 from node.resources import Resources, sum_of
@@ -111,6 +113,7 @@ def offers(
     ensemble: Ensemble,
     usage: Mapping[str, Any] | None,
     *,
+    owner: Identity,
     ahead: Ahead = NOBODY_AHEAD,
     empty: bool = False,
 ) -> dict[str, list[Line]]:
@@ -124,9 +127,11 @@ def offers(
     found = {}
     for name, spec in ensemble.nodes.items():
         total = [*offered, *(needed(ensemble.allocations[item].resources) for item in spec.allocations)]
+        executors = frozenset(ensemble.allocations[item].executor for item in spec.allocations)
         static = ports + [port.public for port in spec.ports if port.public]
         count = dynamic + sum(1 for port in spec.ports if not port.public)
         reasons = _refusals(node, name, spec, ensemble)
+        reasons += unwanted(node, owner, ensemble, sum_of(total), executors, empty=empty)
         reasons += check(
             node, total, static_ports=static, dynamic_ports=count, usage=usage, ahead=ahead, empty=empty
         )
@@ -145,7 +150,8 @@ def answer(
 ) -> list[Bid]:
     """Return the node's bid or refusal for each ensemble node of the request."""
     bids = []
-    for name, reasons in offers(node, ensemble, usage, ahead=ahead).items():
+    owner = request.deployment.owner
+    for name, reasons in offers(node, ensemble, usage, owner=owner, ahead=ahead).items():
         bid = Bid(
             request=request, node=node, ensemble_node=name, verdict=Bid.Verdict.REFUSED, reasons=reasons
         )

@@ -62,7 +62,7 @@ def can_wait(deployment: Deployment, ensemble: Ensemble) -> bool:
 
     Who waits already goes on waiting for an engine that has gone away: it may come back.
     """
-    found = bidding.offers(deployment.orchestrator, ensemble, None, empty=True)
+    found = bidding.offers(deployment.orchestrator, ensemble, None, owner=deployment.owner, empty=True)
     checks = {reason["check"] for reasons in found.values() for reason in reasons}
     return not (checks - {"executor"} if deployment.queued_at is not None else checks)
 

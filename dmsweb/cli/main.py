@@ -30,6 +30,12 @@ VERBS: dict[str, tuple[str, str]] = {
     "drain": ("dmsweb.cli.control:drain", "Take no new work, or take work again with --off."),
     "resources": ("dmsweb.cli.machine:resources", "Onboarded, committed, allocated and free resources."),
     "hardware": ("dmsweb.cli.machine:hardware", "What this machine has, and what is used now."),
+    "benchmark": ("dmsweb.cli.capability:benchmark", "Measure this machine."),
+    "preferences": ("dmsweb.cli.capability:preferences", "What this node wants to run; --set changes it."),
+    "capability": (
+        "dmsweb.cli.capability:capability",
+        "What this machine offers; --price and --location set it.",
+    ),
     "validate": ("dmsweb.cli.validate:validate", "Check an ensemble; needs no running site."),
     "translate": (
         "dmsweb.cli.translate:translate_",

@@ -13,6 +13,7 @@ import psutil
 
 from node.hardware import HardwareFacts, Usage
 from workers.probes import cgroup, cpu, gpu
+from workers.probes.benchmark import measure
 from workers.probes.ports import port_busy
 
 CPU_WINDOW_S = 1.0
@@ -48,6 +49,10 @@ class MachineProbe:
             gpus=tuple(use.gpu for use in gpu.gpus()),
             notes=tuple(notes),
         ).document()
+
+    def benchmark(self, budget_s: float) -> dict[str, Any]:
+        """Measure the machine within the time (`node.benchmarks.NAMES`)."""
+        return measure(self.work, budget_s, max(1, round(cpu.usable_centicores() / 100)))
 
     def usage(self) -> dict[str, Any]:
         """Return what is used now (`Usage.document()`); CPU is the mean since the look before."""

@@ -48,6 +48,9 @@ class StillProbe:
     def usage(self) -> dict[str, Any]:
         return self.now.document()
 
+    def benchmark(self, budget_s: float) -> dict[str, Any]:
+        return {"cpu_single": {"value": budget_s, "unit": "events/s", "method": "a still probe"}}
+
     def port_busy(self, port: int) -> bool:
         return port in self.busy
 
