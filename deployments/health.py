@@ -10,6 +10,7 @@ does not use up its retries. A good answer makes it healthy from wherever it is,
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -21,6 +22,7 @@ STARTING: Final = "starting"
 HEALTHY: Final = "healthy"
 UNHEALTHY: Final = "unhealthy"
 EXCERPT: Final = 80
+STARTING_SHARE: Final = 10.0  # of the time, one in so many is spent on asking
 _NS: Final = 1e9
 
 
@@ -73,9 +75,22 @@ def after(health: Health, plan: Plan, *, good: bool, at: float) -> Health:
 
 
 def next_at(health: Health, plan: Plan, *, asked_at: float, answered_at: float) -> float:
-    """Return when it is asked again: from one question to the next an interval, never two at once."""
-    pause = min(plan.interval_s, plan.starting_s) if health.state == STARTING else plan.interval_s
+    """Return when it is asked again: from one question to the next an interval, never two at once.
+
+    While it is starting sooner, and the less often the longer an answer takes: many that start at once must not be
+    held up by their own checks.
+    """
+    pause = plan.interval_s
+    if health.state == STARTING:
+        pause = min(pause, max(plan.starting_s, STARTING_SHARE * (answered_at - asked_at)))
     return max(asked_at + pause, answered_at)
+
+
+def resumed_at(health: Health, plan: Plan, *, now: float, name: str) -> float:
+    """Return when a worker that has just begun asks for the first time: at once, what was healthy spread in time."""
+    if health.state != HEALTHY:
+        return now
+    return now + plan.interval_s * (zlib.crc32(name.encode()) % 1000) / 1000
 
 
 def ready(status: str, health: str) -> bool:

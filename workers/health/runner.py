@@ -137,7 +137,8 @@ class Runner:
         plan = health.Plan.of(spec)
         age = max(0.0, (timezone.now() - row.started_at).total_seconds()) if row.started_at else 0.0
         begun = health.begin(plan, now - age, state=row.health, failures=row.failures)
-        return Watched(row, Asked(row.execution_id, row.name, row.dns_name, spec), plan, begun, now)
+        due = health.resumed_at(begun, plan, now=now, name=row.allocation_id)
+        return Watched(row, Asked(row.execution_id, row.name, row.dns_name, spec), plan, begun, due)
 
     def _ask(self, key: Key, one: Watched) -> None:
         """Ask one allocation, and do what follows. Runs in a hand."""

@@ -70,6 +70,22 @@ def test_a_restarted_worker_goes_on_from_what_was_written(plan, failures, state)
     assert (after.state == health.UNHEALTHY) == (failures + 1 >= plan.retries or state == health.UNHEALTHY)
 
 
+@given(PLANS, st.floats(0, 100), st.floats(0, 30), st.sampled_from([health.STARTING, health.HEALTHY]))
+def test_what_starts_is_asked_sooner_but_not_all_the_time(plan, asked, took, state):
+    stands = health.Health(state, 0, 0.0)
+    again = health.next_at(stands, plan, asked_at=asked, answered_at=asked + took)
+    assert asked + took <= again <= max(asked + plan.interval_s, asked + took)
+    if state == health.STARTING and took * 10 < plan.interval_s:
+        assert again - asked >= took * 9.99
+
+
+@given(PLANS, st.text(max_size=20))
+def test_a_worker_that_begins_spreads_what_was_healthy(plan, name):
+    healthy = health.begin(plan, 0.0, state=health.HEALTHY)
+    assert 50.0 <= health.resumed_at(healthy, plan, now=50.0, name=name) < 50.0 + plan.interval_s
+    assert health.resumed_at(health.begin(plan, 0.0), plan, now=50.0, name=name) == 50.0
+
+
 @pytest.mark.parametrize(
     ("status", "state", "expected"),
     [

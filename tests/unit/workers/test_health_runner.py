@@ -141,6 +141,7 @@ def test_a_restarted_worker_goes_on_counting() -> None:
     bench.engine.code = 1
     bench.turn(10)
     bench.renew()
+    bench.turn()
     bench.turn(10)
     assert (bench.row.health, len(bench.engine.killed)) == ("unhealthy", 1)
 
