@@ -15,6 +15,7 @@ from capabilities.refusal import Refusal
 from deployments.models import (
     Allocation,
     AllocationSample,
+    AllocationTombstone,
     Bid,
     BidRequest,
     Deployment,
@@ -27,14 +28,20 @@ from node.models import Reservation
 from node.person import invoke
 
 SHUTDOWN = "/dms/node/deployment/shutdown"
+DELETE = "/dms/node/deployment/delete"
 
 
 def shut_down(request: HttpRequest, keys: Iterable[str]) -> None:
     """Invoke the shutdown of each deployment as the person at the admin, and say how each went."""
-    for key in keys:
+    each(request, SHUTDOWN, keys, "is being shut down")
+
+
+def each(request: HttpRequest, behavior: str, keys: Iterable[str], done: str) -> None:
+    """Invoke a behavior with each deployment's id, and say how each went."""
+    for key in list(keys):
         try:
-            invoke(request, SHUTDOWN, {"ID": key}, source="admin")
-            messages.success(request, f"{key[:8]} is being shut down")
+            invoke(request, behavior, {"ID": key}, source="admin")
+            messages.success(request, f"{key[:8]} {done}")
         except Refusal as refusal:
             messages.error(request, f"{key[:8]}: {refusal.detail} {refusal.hint}".strip())
 
@@ -47,7 +54,7 @@ class DeploymentAdmin(ReadOnlyAdmin):
     list_filter = ["status", "only_tasks"]
     list_select_related = ["owner", "orchestrator"]
     search_fields = ["name", "id", "owner__name"]
-    actions = ["shut_down"]
+    actions = ["shut_down", "delete_ended"]
 
     @admin.display(description="id")
     def short(self, row: Deployment) -> str:
@@ -63,6 +70,20 @@ class DeploymentAdmin(ReadOnlyAdmin):
     def shut_down(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         """Stop the allocations of the chosen deployments."""
         shut_down(request, rows.values_list("pk", flat=True))
+
+    @admin.action(description="Delete what has ended, with logs and timeline")
+    def delete_ended(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Delete the chosen deployments; a tombstone of each allocation stays."""
+        each(request, DELETE, rows.values_list("pk", flat=True), "is deleted")
+
+
+@admin.register(AllocationTombstone)
+class AllocationTombstoneAdmin(ReadOnlyAdmin):
+    """What is left of deleted allocations."""
+
+    list_display = ["name", "deployment_name", "owner_did", "status", "started_at", "ended_at", "deleted_at"]
+    list_filter = ["executor", "status"]
+    search_fields = ["allocation_id", "deployment_name", "owner_did", "image"]
 
 
 @admin.register(Allocation)

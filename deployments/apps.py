@@ -16,6 +16,7 @@ class DeploymentsConfig(AppConfig):
         import deployments.behaviors_drain
         import deployments.behaviors_plan
         import deployments.behaviors_quota
+        import deployments.behaviors_removal
         import deployments.behaviors_stats
         import deployments.exec_door  # noqa: F401
         from deployments.services.room import on_freed

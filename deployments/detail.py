@@ -43,6 +43,20 @@ class DeploymentPage:
         return self.deployment.status not in states.TERMINAL and not self.deployment.stop_wanted
 
     @property
+    def deletable(self) -> bool:
+        """Whether it has ended, so that it can be deleted."""
+        return self.deployment.status in states.TERMINAL
+
+    @property
+    def deletion(self) -> str:
+        """What goes with it, and what stays."""
+        allocations = f"{self.allocations_total} allocation{'s' if self.allocations_total != 1 else ''}"
+        return (
+            f"Its {self.events_total} events, {len(self.bids)} bids and the logs and samples of {allocations} go, "
+            "and cannot be had back. A line for each allocation that was started stays: who ran what, where and when."
+        )
+
+    @property
     def before_running(self) -> bool:
         """Whether stopping it is a cancel."""
         return self.deployment.status in states.BEFORE_RUNNING

@@ -46,6 +46,10 @@ class Deployment(models.Model):
     fail_wanted = models.BooleanField(
         default=False, help_text="It ends as Failed once everything is stopped."
     )
+    delete_wanted = models.BooleanField(
+        default=False,
+        help_text="It is deleted: nobody sees it any more, and a worker takes its rows and files away.",
+    )
     attempt = models.PositiveIntegerField(default=0, help_text="Rounds of bid and commit so far.")
     deadline_at = models.DateTimeField(help_text="Running must be reached by then.")
     demand = models.JSONField(
@@ -302,3 +306,31 @@ class Quota(models.Model):
 
     def __str__(self) -> str:
         return f"quota of {self.identity or 'everybody'}"
+
+
+class AllocationTombstone(models.Model):
+    """What stays of an allocation that was started once its deployment is deleted. Never deleted, never changed."""
+
+    allocation_id = models.CharField(primary_key=True, max_length=255)
+    deployment_id = models.CharField(max_length=64, db_index=True)
+    deployment_name = models.CharField(max_length=200)
+    name = models.CharField(max_length=511, help_text="node.allocation, as in the ensemble.")
+    owner_did = models.CharField(max_length=160, db_index=True)
+    node_name = models.CharField(max_length=64, help_text="The machine it ran on.")
+    executor = models.CharField(max_length=16)
+    image = models.TextField(blank=True)
+    status = models.CharField(max_length=10)
+    reason = models.CharField(max_length=40, blank=True)
+    exit_code = models.IntegerField(null=True)
+    attempts = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField()
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+    deleted_at = models.DateTimeField(default=timezone.now)
+    deleted_by = models.CharField(max_length=160, blank=True, help_text="DID.")
+
+    class Meta:
+        ordering = ["-deleted_at", "allocation_id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.deployment_name}"

@@ -10,7 +10,7 @@ from capabilities.models import Identity
 from capabilities.refusal import Refusal, not_found
 from capabilities.services import is_root
 from deployments import states
-from deployments.models import Allocation, Deployment, ExecSession
+from deployments.models import Allocation, AllocationTombstone, Deployment, ExecSession
 
 # Beyond it nothing can begin with a key, and a pattern of 50 kB is more than SQLite takes.
 ID_LENGTH = 64
@@ -19,14 +19,20 @@ SHOWN = 5
 
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
     """Return the deployments this identity may see: its own, or all for a root of the node."""
-    rows = Deployment.objects.all()
+    rows = Deployment.objects.filter(delete_wanted=False)
     return rows if is_root(identity) else rows.filter(owner=identity)
 
 
 def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
     """Return the allocations this identity may see: its own, or all for a root of the node."""
-    rows = Allocation.objects.all()
+    rows = Allocation.objects.filter(deployment__delete_wanted=False)
     return rows if is_root(identity) else rows.filter(owner=identity)
+
+
+def tombstones_visible_to(identity: Identity) -> QuerySet[AllocationTombstone]:
+    """Return what is left of deleted allocations: the identity's own, or all for a root of the node."""
+    rows = AllocationTombstone.objects.all()
+    return rows if is_root(identity) else rows.filter(owner_did=identity.did)
 
 
 def exec_sessions_visible_to(identity: Identity) -> QuerySet[ExecSession]:

@@ -13,5 +13,6 @@ urlpatterns = [
     path("<str:pk>/", views.deployment_detail, name="deployment"),
     path("<str:pk>/stats/", stats_views.deployment_stats, name="deployment-stats"),
     path("<str:pk>/stats/series/", stats_views.deployment_series, name="deployment-series"),
+    path("<str:pk>/delete/", views.deployment_delete, name="deployment-delete"),
     path("<str:pk>/shutdown/", views.deployment_shutdown, name="deployment-shutdown"),
 ]

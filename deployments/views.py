@@ -24,6 +24,7 @@ NEW = "/dms/node/deployment/new"
 PLAN = "/dms/node/deployment/plan"
 PLAN_ORDER = ("needed", "free", "allocated", "committed", "used_by_others", "onboarded")
 SHUTDOWN = "/dms/node/deployment/shutdown"
+DELETE = "/dms/node/deployment/delete"
 COLUMNS = (("name", "Deployment"), ("status", "State"), ("owner", "Owner"))
 
 
@@ -52,6 +53,7 @@ def deployment_detail(request: HttpRequest, pk: str) -> HttpResponse:
         "figures": figures(deployment),
         "windows": tuple(WINDOWS),
         "may_shutdown": door.may(identity, SHUTDOWN),
+        "may_delete": door.may(identity, DELETE),
     }
     return render(request, "deployments/detail.html", context)
 
@@ -68,6 +70,20 @@ def deployment_shutdown(request: HttpRequest, pk: str) -> HttpResponse:
     except Refusal as refusal:
         messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
     return redirect("deployment", pk=pk)
+
+
+@require_POST
+@login_required
+def deployment_delete(request: HttpRequest, pk: str) -> HttpResponse:
+    """Delete a deployment that has ended through the door."""
+    deployment = get_object_or_404(visible_to(identity_of(request)), pk=pk)
+    try:
+        invoke(request, DELETE, {"ID": deployment.pk})
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
+        return redirect("deployment", pk=pk)
+    messages.info(request, f"{deployment.name} is deleted.")
+    return redirect("deployments")
 
 
 @login_required

@@ -30,5 +30,6 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "foreign": every("workers.tasks.stats.foreign", NUMBERS.foreign_check_s, HERE),
     "terminals": every("workers.tasks.execute.terminals", NUMBERS.exec_lost_s, HERE),
     "benchmark": every("workers.tasks.benchmark.sweep", NUMBERS.benchmark_sweep_s, HERE),
+    "kept-logs": every("workers.tasks.removal.kept", NUMBERS.log_sweep_s, HERE),
     "executors": every("workers.tasks.execute.look", NUMBERS.executors_check_s, HERE),
 }

@@ -8,6 +8,7 @@ from rest_framework.routers import SimpleRouter
 
 from deployments.api import AllocationViewSet, BidViewSet, DeploymentViewSet, EventViewSet
 from deployments.api_exec import ExecSessionViewSet
+from deployments.api_tombstones import TombstoneViewSet
 from dmsweb.api.actor import BroadcastView, HandleView, InvokeView, SendView
 from dmsweb.api.behaviors import BehaviorView, CatalogueView
 from dmsweb.api.me import ApiTokenViewSet, AuditViewSet, GrantViewSet, MeView
@@ -22,6 +23,7 @@ router.register("deployments", DeploymentViewSet)
 router.register("allocations", AllocationViewSet)
 router.register("events", EventViewSet)
 router.register("bids", BidViewSet)
+router.register("tombstones", TombstoneViewSet)
 router.register("exec-sessions", ExecSessionViewSet)
 router.register("nodes", NodeViewSet)
 router.register("reservations", ReservationViewSet)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -10,8 +11,10 @@ import click
 from capabilities.refusal import Refusal
 from deployments.ensemble.parse import Parsed, parse
 from deployments.ensemble.problems import Report
+from deployments.logquery import PREVIOUS
 from dmsweb.cli.finite import Finite
 from dmsweb.cli.output import EXIT_FAILED, EXIT_TIMED_OUT, Output, table
+from dmsweb.cli.safe import Safe
 from dmsweb.cli.session import Session, verb
 from dmsweb.cli.validate import resolved
 
@@ -230,14 +233,38 @@ def _ports(ports: list[dict[str, Any]]) -> str:
 @click.option("--stream", type=click.Choice(["both", "stdout", "stderr"]), default="both")
 @click.option("--tail", type=click.IntRange(0), default=None, help="Only the last lines.")
 @click.option("--follow", is_flag=True, help="Go on until it ends.")
+@click.option("--since", default="", metavar="WHEN", help="From then on: 10m, 1h30m, 2026-01-31T12:00:00Z.")
+@click.option("--until", default="", metavar="WHEN", help="Up to then; as --since.")
+@click.option("--search", default="", metavar="TEXT", help="Only lines that hold this text.")
+@click.option("--ignore-case", is_flag=True, help="With --search: whatever the case.")
+@click.option("--context", type=click.IntRange(0, 50), default=0, help="With --search: lines around each.")
+@click.option("--timestamps", is_flag=True, help="The time before each line.")
+@click.option("--attempt", type=click.IntRange(1), default=None, help="The log of this attempt.")
+@click.option("--previous", is_flag=True, help="The log of the attempt before the newest.")
+@click.option("--raw", is_flag=True, help="Control sequences, too, on a terminal.")
 def logs(
-    session: Session, deployment: str, allocation: str, stream: str, tail: int | None, follow: bool
+    session: Session,
+    deployment: str,
+    allocation: str,
+    stream: str,
+    tail: int | None,
+    follow: bool,
+    attempt: int | None,
+    previous: bool,
+    raw: bool,
+    **asked: Any,
 ) -> None:
     """Print a log; --json prints the behavior's response, with --follow one JSON object a chunk."""
+    number = PREVIOUS if previous else attempt
+    wanted: dict[str, Any] = {name: value for name, value in asked.items() if value}
+    if tail is not None:
+        wanted["tail"] = tail
+    if number is not None:
+        wanted["attempt"] = number
     if session.json and not follow:
-        payload: dict[str, Any] = {"EnsembleID": deployment, "AllocationName": allocation}
-        if tail is not None:
-            payload["Tail"] = tail
+        payload = {"EnsembleID": deployment, "AllocationName": allocation, "Stream": stream} | {
+            name.title().replace("_", ""): value for name, value in wanted.items()
+        }
         session.show(session.call("/dms/node/deployment/logs", payload), lambda out: None)
         return
     document = everything(session, deployment)
@@ -251,14 +278,13 @@ def logs(
         raise Refusal(
             "not_found", f"allocation {allocation or '(any)'} not found", status=404, hint=f"one of: {known}"
         )
-    params: dict[str, Any] = {"stream": stream} | ({"follow": "1"} if follow else {})
-    if tail is not None:
-        params["tail"] = tail
+    params = {"stream": stream} | wanted | ({"follow": "1"} if follow else {})
+    safe = Safe() if sys.stdout.isatty() and not raw and not session.json else None
     for item in found if not follow else found[:1]:
         if len(found) > 1 and not follow:
             session.output.line(f"== {item['name']}")
         for chunk in session.stream(f"/allocations/{item['id']}/logs/", **params):
-            session.chunk(item["name"], chunk)
+            session.chunk(item["name"], safe.text(chunk) if safe else chunk)
 
 
 def _names(item: dict[str, Any]) -> set[str]:

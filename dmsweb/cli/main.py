@@ -51,6 +51,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "stats": ("dmsweb.cli.stats:stats", "What allocations use of CPU, memory, network, disk, GPUs."),
     "cancel": ("dmsweb.cli.deployments:cancel", "End a deployment in whatever phase it is."),
     "shutdown": ("dmsweb.cli.deployments:shutdown", "Stop a deployment; its logs and timeline stay."),
+    "delete": ("dmsweb.cli.removal:delete", "Delete a deployment that has ended."),
+    "prune": ("dmsweb.cli.removal:prune", "Delete what ended before a time, or all that ended."),
     "behaviors": ("dmsweb.cli.actor:behaviors", "Every behavior with the schemas of its messages."),
     "actor": ("dmsweb.cli.actor:actor", "Invoke behaviors and send messages."),
     "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),
