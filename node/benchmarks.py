@@ -35,6 +35,16 @@ def figure(value: float, unit: str, method: str) -> dict[str, Any]:
     return {"value": round(value, 3), "unit": unit, "method": method}
 
 
+def shown(found: Mapping[str, Any]) -> str:
+    """Return a result's value with its unit as people read it."""
+    if "value" not in found:
+        return "-"
+    value, unit = float(found["value"]), str(found["unit"])
+    if unit == "bytes/s":
+        return f"{value / (1 << 30):.2f} GiB/s"
+    return f"{value:,.2f} {unit}"
+
+
 def sysbench_cpu(text: str) -> dict[str, Any]:
     """Return the events per second of `sysbench cpu run`. Raises Unreadable."""
     return figure(_number(_EVENTS, text), "events/s", _sysbench(text))

@@ -28,6 +28,7 @@ from node.picture import (
     series,
 )
 from node.presence import node_state
+from node.views_capability import capability_panel
 from node.visible import (
     node_events_visible_to,
     nodes_visible_to,
@@ -72,6 +73,7 @@ def node_detail(request: HttpRequest, pk: str) -> HttpResponse:
         "traits": HardwareFacts.parse(node.hardware).cpu,
         "meters": node_meters(node),
         "others": others(node, identity),
+        "capability": capability_panel(node, identity),
         "reservations": list(_of(node, reservations_visible_to(identity)).order_by("-created_at")[:SHOWN]),
         "ports": list(_of(node, ports_visible_to(identity)).order_by("port")[:SHOWN]),
         "events": list(_of(node, node_events_visible_to(identity)).order_by("-at", "-id")[:SHOWN]),

@@ -11,7 +11,7 @@ import click
 from dmsweb.cli.finite import Finite
 from dmsweb.cli.output import EXIT_FAILED, EXIT_TIMED_OUT, Output, table
 from dmsweb.cli.session import Session, verb
-from node.benchmarks import NAMES
+from node.benchmarks import NAMES, shown
 
 POLL_S = 0.3
 WAIT_S = 120.0
@@ -45,22 +45,12 @@ def _figures(out: Output, answer: dict[str, Any]) -> None:
         out.line(f"{answer['Status']}{': ' + answer['Reason'] if answer['Reason'] else ''}")
         return
     rows = [
-        [NAMES.get(name, name), amount(found), str(found.get("method") or found.get("error", ""))]
+        [NAMES.get(name, name), shown(found), str(found.get("method") or found.get("error", ""))]
         for name, found in answer["Results"].items()
     ]
     out.table(table(["figure", "value", "how"], rows))
     if not answer["Current"]:
         out.line("the hardware has changed since: measure again")
-
-
-def amount(found: dict[str, Any]) -> str:
-    """Return a figure with its unit as people read it."""
-    if "value" not in found:
-        return "-"
-    value, unit = float(found["value"]), str(found["unit"])
-    if unit == "bytes/s":
-        return f"{value / (1 << 30):.2f} GiB/s"
-    return f"{value:,.2f} {unit}"
 
 
 @verb("capability", help="What this machine offers, with price, location and figures.")

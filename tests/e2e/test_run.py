@@ -88,3 +88,26 @@ def test_detached_it_goes_on(onboarded: Site) -> None:
 
     wait_for(completed, timeout_s=60, what="the detached run is done")
     assert "later" in onboarded.json("logs", key)["Stdout"]
+
+
+def test_what_the_owner_does_not_want_says_so(onboarded: Site) -> None:
+    said = onboarded.json("preferences", "--set", "owner_share=20", "--set", 'min_price="0.10 EUR"')
+    assert said["Preferences"]["min_price"] == {"amount": "0.10", "currency": "EUR"}
+    try:
+        done = onboarded.cli("run", "--json", "--cpu", "0.5", IMAGE, "--", "true", check=False)
+        checks = {reason["check"] for reason in json.loads(done.stdout)["reasons"]}
+        assert (done.returncode, checks) == (125, {"preferences.owner_share", "preferences.min_price"})
+    finally:
+        assert onboarded.json("preferences", "--clear")["Preferences"] == {}
+    assert onboarded.cli("run", IMAGE, "--", "true").returncode == 0
+
+
+def test_the_worker_measures_the_machine(onboarded: Site) -> None:
+    done = onboarded.json("benchmark", timeout_s=200)
+    assert (done["Status"], done["Current"]) == ("done", True), done
+    for name in ("cpu_single", "cpu_all", "memory", "disk_write", "disk_read", "disk_latency", "loopback"):
+        assert done["Results"][name]["value"] > 0
+        assert done["Results"][name]["method"]
+    said = onboarded.json("capability", "--price", "0.50 EUR", "--location", "Europe/DE")
+    assert said["Registered"]["Benchmark"]["memory"] == done["Results"]["memory"]
+    assert said["Registered"]["Location"] == {"continent": "Europe", "country": "DE"}
