@@ -111,3 +111,10 @@ def test_the_worker_measures_the_machine(onboarded: Site) -> None:
     said = onboarded.json("capability", "--price", "0.50 EUR", "--location", "Europe/DE")
     assert said["Registered"]["Benchmark"]["memory"] == done["Results"]["memory"]
     assert said["Registered"]["Location"] == {"continent": "Europe", "country": "DE"}
+
+
+def test_with_rm_nothing_is_left(onboarded: Site) -> None:
+    done = onboarded.cli("run", "--rm", "--json", IMAGE, "--", "echo", "gone")
+    answer = json.loads(done.stdout)
+    assert answer["log"] == "gone\n"
+    assert onboarded.cli("show", answer["id"], check=False).returncode == 1
