@@ -97,12 +97,14 @@ def test_the_two_services_answer_on_ports_of_their_own(deploy: Any) -> None:
     ports = {name: public_port(item) for name, item in found.items()}
     assert set(ports) == {"blue", "green"}
     assert ports["blue"] != ports["green"]
+    assert {item["health"] for item in found.values()} == {"healthy"}
     for port in ports.values():
         assert answered(port, "/hostname").strip()
 
 
 def test_the_client_fetches_the_servers_page(onboarded: Site, deploy: Any) -> None:
     shown = deploy("web-and-client", wanted="Running")
+    assert allocations(shown)["server"]["health"] == "healthy"
     client = settled(onboarded, shown["id"], "client")
     assert (client["status"], client["exit_code"]) == ("completed", 0), log_of(onboarded, shown, "client")
     assert "hello from the server" in log_of(onboarded, shown, "client")
