@@ -23,6 +23,7 @@ from deployments.models import Allocation, AllocationSample, Bid, Deployment, De
 from deployments.selectors import allocations_visible_to, deployment_get, visible_to
 from deployments.services.queue import places
 from deployments.spans import HINT
+from node.export import Exported
 
 
 class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
@@ -272,12 +273,18 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
-class EventViewSet(viewsets.ReadOnlyModelViewSet[DeploymentEvent]):
+class EventViewSet(Exported, viewsets.ReadOnlyModelViewSet[DeploymentEvent]):
     """The timelines of all deployments together."""
 
     serializer_class = EventSerializer
     queryset = DeploymentEvent.objects.none()
-    filterset_fields: ClassVar = {"deployment": ["exact"], "kind": ["exact"], "at": ["gte", "lte"]}
+    filterset_fields: ClassVar = {
+        "deployment": ["exact"],
+        "allocation": ["exact"],
+        "actor": ["exact"],
+        "kind": ["exact", "in"],
+        "at": ["gte", "lte"],
+    }
     ordering_fields: ClassVar = ["at", "id"]
     search_fields: ClassVar = ["text"]
     ordering: ClassVar = ["-at", "-id"]

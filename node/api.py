@@ -12,6 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from capabilities.asking import identity_of
+from node.export import Exported
 from node.models import (
     BenchmarkRun,
     ForeignContainer,
@@ -194,6 +195,27 @@ class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
     def _page(self, rows: QuerySet[Any]) -> Response:
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class NodeEventViewSet(Exported, viewsets.ReadOnlyModelViewSet[NodeEvent]):
+    """The timelines of all nodes together."""
+
+    serializer_class = NodeEventSerializer
+    queryset = NodeEvent.objects.none()
+    filterset_fields: ClassVar = {
+        "node": ["exact"],
+        "node__name": ["exact"],
+        "actor": ["exact"],
+        "kind": ["exact", "in"],
+        "at": ["gte", "lte"],
+    }
+    ordering_fields: ClassVar = ["at", "id"]
+    search_fields: ClassVar = ["text"]
+    ordering: ClassVar = ["-at", "-id"]
+
+    def get_queryset(self) -> QuerySet[NodeEvent]:
+        """Return what the caller may see."""
+        return node_events_visible_to(identity_of(self.request))
 
 
 class ReservationViewSet(viewsets.ReadOnlyModelViewSet[Reservation]):

@@ -13,7 +13,7 @@ from django.db import close_old_connections
 
 from deployments.services.allocations import drop_leases
 from node.selectors import local_node
-from node.services.machine import record_facts, record_sample
+from node.services.machine import node_event, record_facts, record_sample
 from workers import reconcile, run
 from workers.executors.base import Executor
 from workers.executors.registry import executors
@@ -49,6 +49,7 @@ def _take_over() -> None:
     checks = Runner(node.pk, executors(node.identity.did))
     threading.Thread(target=checks.run, args=(STOP,), name="health", daemon=True).start()
     steps: dict[str, Callable[[], object]] = {
+        "event": lambda: node_event(node, "worker", "worker started"),
         "executors": lambda: record_executors(node),
         "facts": lambda: record_facts(node),
         "sample": lambda: record_sample(node),

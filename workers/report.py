@@ -6,6 +6,7 @@ from dataclasses import asdict
 
 from node.live import changed
 from node.models import Node
+from node.services.machine import node_event
 from workers.executors.registry import availability_report
 
 
@@ -14,4 +15,10 @@ def record_executors(node: Node) -> None:
     report = {name: asdict(state) for name, state in availability_report(node.identity.did).items()}
     if report != node.executors:
         Node.objects.filter(pk=node.pk).update(executors=report)
+        for name, now in report.items():
+            before = (node.executors or {}).get(name)
+            if before is None or bool(before.get("available")) != now["available"]:
+                word = "can be used" if now["available"] else f"cannot be used: {now['detail']}"
+                node_event(node, "executor", f"executor {name} {word}", executor=name)
+        node.executors = report
         changed(f"node.{node.pk}")

@@ -14,7 +14,7 @@ from dmsweb.api.behaviors import BehaviorView, CatalogueView
 from dmsweb.api.me import ApiTokenViewSet, AuditViewSet, GrantViewSet, MeView
 from dmsweb.api.problems import not_found_view
 from dmsweb.api.schema import DocsView
-from node.api import NodeViewSet, PortViewSet, ReservationViewSet
+from node.api import NodeEventViewSet, NodeViewSet, PortViewSet, ReservationViewSet
 
 # With and without the last slash: a reader of logs should not have to follow a redirection.
 router = SimpleRouter()
@@ -26,6 +26,7 @@ router.register("bids", BidViewSet)
 router.register("tombstones", TombstoneViewSet)
 router.register("exec-sessions", ExecSessionViewSet)
 router.register("nodes", NodeViewSet)
+router.register("node-events", NodeEventViewSet)
 router.register("reservations", ReservationViewSet)
 router.register("ports", PortViewSet)
 router.register("tokens", ApiTokenViewSet)

@@ -12,6 +12,7 @@ from capabilities.refusal import Refusal
 from deployments.ensemble.parse import Parsed, parse
 from deployments.ensemble.problems import Report
 from deployments.logquery import PREVIOUS
+from dmsweb.cli.events import events
 from dmsweb.cli.finite import Finite
 from dmsweb.cli.output import EXIT_FAILED, EXIT_TIMED_OUT, Output, table
 from dmsweb.cli.safe import Safe
@@ -111,6 +112,7 @@ COLUMNS = {
     "allocations": ("name", "status", "health", "reason", "executor", "deployment_id"),
     "nodes": ("name", "did", "draining_at", "last_seen_at"),
     "bids": ("node", "ensemble_node", "verdict"),
+    "events": ("at", "kind", "text"),
 }
 
 
@@ -121,8 +123,23 @@ COLUMNS = {
 @click.option("--sort", default="", help="A field; - before it: descending.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50)
 @click.option("--offset", type=click.IntRange(0), default=0)
-def get(session: Session, what: str, status: str, search: str, sort: str, limit: int, offset: int) -> None:
+@click.option("--deployment", default="", help="Events: of this deployment.")
+@click.option("--allocation", default="", help="Events: of this allocation, by its id.")
+@click.option("--node", default="", help="Events: of this node, by its name.")
+@click.option("--kind", default="", help="Events: only these kinds, with commas.")
+@click.option("--actor", default="", metavar="DID", help="Events: only what this actor did.")
+@click.option("--since", default="", metavar="WHEN", help="Events: from then on (10m, 7d, a time).")
+@click.option("--until", default="", metavar="WHEN", help="Events: up to then.")
+@click.option("--export", type=click.Choice(["jsonl", "csv"]), default=None, help="Events: as a file.")
+def get(
+    session: Session, what: str, status: str, search: str, sort: str, limit: int, offset: int, **asked: Any
+) -> None:
     """Read one page of a list."""
+    if what == "events":
+        events(session, search=search, sort=sort, limit=limit, offset=offset, **asked)
+        return
+    if given := [name for name, value in asked.items() if value]:
+        raise click.UsageError(f"--{given[0]} is for `get events`")
     params = {"status": status, "search": search, "ordering": sort, "limit": limit, "offset": offset}
     page = session.get(f"/{what}/", **{key: value for key, value in params.items() if value})
 

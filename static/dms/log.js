@@ -10,6 +10,14 @@ let paused = false;
 let failures = 0;
 let current = "";
 let painting = false;
+let times = false;
+let found = null;
+const LINE_MAX = 4000;
+// Escape sequences and control characters steer terminals; on a page they are left out. Tabs and lines stay.
+const CONTROL = /\x1b\[[0-?]*[ -/]*[@-~]|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[ -/]*[0-~]?|[\x00-\x08\x0b-\x1f\x7f-\x9f]/g;
+const ENDLESS = new RegExp(`^(.{${LINE_MAX}})(.+)$`, "gm");
+const clean = (more) => more.replace(/\r\n/g, "\n").replace(CONTROL, "");
+const cut = (shown) => shown.replace(ENDLESS, (_, begin, rest) => `${begin} ... ${rest.length} more characters, in the download`);
 
 function state(word, colour) {
   const mark = byId("log-state");
@@ -21,26 +29,52 @@ const over = () => byId("log-choice").hasAttribute("data-ended");
 const nothing = () => over() ? "Nothing was started, so there is no log." : "The log appears here as soon as an allocation has started.";
 const atEnd = () => box.scrollHeight - box.scrollTop - box.clientHeight < 40;
 
+// Shows lines with what was searched for marked.
+function mark(lines, search) {
+  const parts = [];
+  for (const line of lines) {
+    let rest = line.slice(0, LINE_MAX);
+    for (let at = rest.toLowerCase().indexOf(search); at >= 0; at = rest.toLowerCase().indexOf(search)) {
+      const hit = document.createElement("mark");
+      hit.textContent = rest.slice(at, at + search.length);
+      parts.push(rest.slice(0, at), hit);
+      rest = rest.slice(at + search.length);
+    }
+    parts.push(`${rest}\n`);
+  }
+  box.replaceChildren(...(parts.some((part) => part !== "\n") ? parts : ["No line matches."]));
+}
+
+// Searches the whole log where it is kept, not just what this page has loaded.
+async function searchAll() {
+  const search = byId("log-search").value.trim();
+  if (!search || !current) return;
+  const [allocation, query] = current.split("?");
+  state("searching", "grey");
+  try {
+    const address = `${box.dataset.api}${encodeURIComponent(allocation)}/logs/?${query}&ignore_case=1&context=2&search=${encodeURIComponent(search)}`;
+    const answer = await fetch(address, { credentials: "same-origin" });
+    if (!answer.ok) throw new Error((await answer.json()).detail);
+    found = clean(await answer.text());
+    state("whole log searched", "green");
+  } catch (error) {
+    state(error.message || "the search failed", "red");
+  }
+  repaint();
+}
+
 function paint() {
   painting = false;
   const follow = atEnd();
   const search = byId("log-search").value.trim().toLowerCase();
-  if (!search) {
-    box.textContent = text || (current ? "" : nothing());
+  if (found !== null && search) {
+    mark(found.split("\n"), search);
+  } else if (!search) {
+    found = null;
+    box.textContent = cut(text) || (current ? "" : nothing());
   } else {
-    const lines = text.split("\n").filter((line) => line.toLowerCase().includes(search));
-    const parts = [];
-    for (const line of lines) {
-      let rest = line;
-      for (let at = rest.toLowerCase().indexOf(search); at >= 0; at = rest.toLowerCase().indexOf(search)) {
-        const mark = document.createElement("mark");
-        mark.textContent = rest.slice(at, at + search.length);
-        parts.push(rest.slice(0, at), mark);
-        rest = rest.slice(at + search.length);
-      }
-      parts.push(`${rest}\n`);
-    }
-    box.replaceChildren(...(parts.length ? parts : ["No line matches."]));
+    found = null;
+    mark(text.split("\n").filter((line) => line.toLowerCase().includes(search)), search);
   }
   if (follow) box.scrollTop = box.scrollHeight;
 }
@@ -51,7 +85,8 @@ function repaint() {
   requestAnimationFrame(paint);
 }
 
-function add(more) {
+function add(raw) {
+  const more = clean(raw);
   if (paused) {
     held = (held + more).slice(-MAX_CHARS);
     return;
@@ -63,7 +98,9 @@ function add(more) {
 function follow() {
   const allocation = byId("log-allocation").value;
   const stream = byId("log-stream").value;
-  const wanted = allocation && `${allocation}?stream=${stream}`;
+  const choices = { stream, since: byId("log-since").value, attempt: byId("log-attempt").value, timestamps: times ? "1" : "" };
+  const query = new URLSearchParams(Object.entries(choices).filter(([, value]) => value)).toString();
+  const wanted = allocation && `${allocation}?${query}`;
   if (!wanted && !current) {
     if (over()) state("no log", "grey");
     repaint();
@@ -75,13 +112,14 @@ function follow() {
   socket?.close();
   socket = null;
   if (!wanted) return;
-  byId("log-download").href = `${box.dataset.api}${encodeURIComponent(allocation)}/logs/?stream=${stream}`;
+  byId("log-download").href = `${box.dataset.api}${encodeURIComponent(allocation)}/logs/?${query}&download=1`;
   connect(wanted);
 }
 
 function connect(wanted) {
   text = "";
   held = "";
+  found = null;
   repaint();
   state("connecting", "grey");
   const [allocation, query] = wanted.split("?");
@@ -120,9 +158,16 @@ byId("log-pause").addEventListener("click", (event) => {
     held = "";
   }
 });
-byId("log-search").addEventListener("input", repaint);
+byId("log-search").addEventListener("input", () => { found = null; repaint(); });
+byId("log-search").addEventListener("keydown", (event) => { if (event.key === "Enter") searchAll(); });
+byId("log-whole").addEventListener("click", searchAll);
+byId("log-times").addEventListener("click", (event) => {
+  times = !times;
+  event.currentTarget.setAttribute("aria-pressed", String(times));
+  follow();
+});
 document.addEventListener("change", (event) => {
-  if (event.target.matches("#log-allocation, #log-stream")) follow();
+  if (event.target.matches("#log-allocation, #log-stream, #log-since, #log-attempt")) follow();
 });
 document.addEventListener("dms:morphed", follow);
 paint();

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from capabilities.models import AuditEntry
 from capabilities.services import identity_for_user
 from deployments.models import Allocation, Bid, BidRequest, Deployment, DeploymentEvent
 from deployments.outside import OUTSIDE
+from deployments.services.timeline import record
 from dmsweb.accounts.services import token_create, user_create
 from node.models import NodeEvent, PortReservation, Reservation, UsageSample
 from tests.unit.node.doorway import house
@@ -270,3 +272,21 @@ async def test_a_followed_log_ends_when_its_reader_leaves(monkeypatch):
         assert await sync_to_async(source.ended.wait)(10)
     finally:
         await sync_to_async(stack.__exit__)(None, None, None)
+
+
+def test_timelines_are_filtered_and_handed_over_as_files(here, people):
+    alice = bearer(people["alice"].user)
+    deployment = Deployment.objects.filter(owner=people["alice"])[0]
+    record(deployment, "shutdown", "asked for", actor="did:key:x")
+    record(deployment, "notice", "said")
+    found = alice.get("/api/v1/events/", {"deployment": deployment.pk, "actor": "did:key:x"}).json()
+    assert [row["kind"] for row in found["items"]] == ["shutdown"]
+    both = {"deployment": deployment.pk, "kind__in": "shutdown,notice"}
+    lines = alice.get("/api/v1/events/export/", both).content.decode().splitlines()
+    assert [json.loads(line)["text"] for line in lines] == ["said", "asked for"]
+    answer = alice.get("/api/v1/events/export/", both | {"as": "csv"})
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="events.csv"'
+    assert answer.content.decode().splitlines()[0].startswith("id,at,")
+    assert alice.get("/api/v1/events/export/", {"as": "xml"}).status_code == 400
+    assert bearer(people["bob"].user).get("/api/v1/events/export/", both).content == b""
+    assert alice.get("/api/v1/node-events/").status_code == 200
