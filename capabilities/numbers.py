@@ -102,7 +102,7 @@ class Numbers:
     health_address_kept_s: float = 5.0
     # How old what is written of an unchanged answer may get.
     health_noted_s: float = 60.0
-    health_noted_bad_s: float = 5.0
+    health_noted_bad_s: float = 10.0
 
     # Executors.
     docker_timeout_s: float = 60.0

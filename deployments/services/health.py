@@ -67,24 +67,35 @@ def specs_of(allocation_ids: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def health_note(row: Checked, *, state: str, failures: int, detail: str) -> bool:
     """Write the last answer; a change of state is a line of the timeline. False when it is over, or to end."""
+    attempt = Allocation.objects.filter(
+        pk=row.allocation_id, attempt=row.attempt, status=Allocation.Status.RUNNING, stop_wanted=False
+    )
+    fields = {"health_failures": failures, "health_detail": detail, "health_checked_at": timezone.now()}
+    deployments = Deployment.objects.defer("source", "ensemble", "manifest")
+    # Nearly always nothing but the answer is new: one UPDATE, without waiting for the deployment's row.
+    if attempt.filter(health=state).update(**fields):
+        allocation = Allocation.objects.only("node_id").get(pk=row.allocation_id)
+        announce(deployments.get(pk=row.deployment_id), [allocation.node_id])
+        return True
     with transaction.atomic():
-        deployment = Deployment.objects.select_for_update(no_key=True).get(pk=row.deployment_id)
-        attempt = Allocation.objects.filter(
-            pk=row.allocation_id, attempt=row.attempt, status=Allocation.Status.RUNNING, stop_wanted=False
-        )
+        deployment = deployments.select_for_update(no_key=True).get(pk=row.deployment_id)
         before = attempt.values_list("health", flat=True).first()
         if before is None:
             return False
-        attempt.update(
-            health=state, health_failures=failures, health_detail=detail, health_checked_at=timezone.now()
-        )
+        attempt.update(health=state, **fields)
         allocation = Allocation.objects.defer("spec").get(pk=row.allocation_id)
         if state != before:
-            text = f"{allocation} is {state}"
-            if state == health.HEALTHY and before == health.UNHEALTHY:
-                text += " again"
-            elif state == health.UNHEALTHY:
-                text += f" after {failures} failures in a row"
-            record(deployment, "health", f"{text}: {detail}", allocation=allocation, health=state)
+            _tell(deployment, allocation, before, state, failures, detail)
         announce(deployment, [allocation.node_id])
     return True
+
+
+def _tell(
+    deployment: Deployment, allocation: Allocation, before: str, state: str, failures: int, detail: str
+) -> None:
+    text = f"{allocation} is {state}"
+    if state == health.HEALTHY and before == health.UNHEALTHY:
+        text += " again"
+    elif state == health.UNHEALTHY:
+        text += f" after {failures} failure{'s' if failures > 1 else ''} in a row"
+    record(deployment, "health", f"{text}: {detail}", allocation=allocation, health=state)

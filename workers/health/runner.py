@@ -155,7 +155,8 @@ class Runner:
             one.good = answer.good
             goes_on = self._note(one, answer, now)
             if goes_on and one.health.state == health.UNHEALTHY and answer.good is False:
-                detail = f"{one.health.failures} failures in a row; {answer.text}"
+                count = one.health.failures
+                detail = f"{count} failure{'s' if count > 1 else ''} in a row; {answer.text}"
                 executor.kill(one.row.execution_id, Cause.UNHEALTHY, detail)
             if one.health.state != before.state:
                 deployment_advance(one.row.deployment_id)
