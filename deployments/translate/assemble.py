@@ -63,6 +63,8 @@ def _settle_dependencies(service: Service, known: dict[str, Service], notes: Not
             notes.lost(path, mark, f"it waits for {what}")
         elif condition == COMPLETED:
             other.task = True
+            said = f"it waits until {name[:60]} has been started, not until that has completed"
+            notes.lost(path, mark, said, "let its command wait for the other's result")
 
 
 def _names(services: list[Service], notes: Notes) -> dict[str, list[str]]:

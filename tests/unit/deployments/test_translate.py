@@ -236,6 +236,7 @@ services:
     )
     assert (spec(done, "migrate").type, spec(done, "migrate").retry) == ("task", 3)
     assert spec(done, "app").type == "service"
+    assert "not until that has completed" in done.not_carried[0].message
 
 
 def test_copies_have_names_of_their_own() -> None:
