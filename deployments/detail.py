@@ -28,6 +28,8 @@ class DeploymentPage:
     round: int
     steps: list[Step]
     timeline: list[Line]
+    kinds: list[str]
+    kind: str
     events_total: int
     detail: str
     queue: tuple[int, int] | None = None
@@ -75,8 +77,8 @@ class DeploymentPage:
         )
 
 
-def deployment_page(deployment: Deployment) -> DeploymentPage:
-    """Read what belongs to `deployment`."""
+def deployment_page(deployment: Deployment, kind: str = "") -> DeploymentPage:
+    """Read what belongs to `deployment`; of its timeline only the events of `kind` where one is given."""
     allocations = list(deployment.allocations.select_related("node").defer("spec")[:ALLOCATIONS_SHOWN])
     total = len(allocations)
     if total == ALLOCATIONS_SHOWN:
@@ -101,7 +103,9 @@ def deployment_page(deployment: Deployment) -> DeploymentPage:
             notes=_notes(bids, allocations, total),
             now=timezone.now(),
         ),
-        timeline=timeline(deployment.created_at, events),
+        timeline=timeline(deployment.created_at, [event for event in events if kind in ("", event.kind)]),
+        kinds=sorted({event.kind for event in events}),
+        kind=kind,
         events_total=events_total,
         detail=f"{running} of {total}" if deployment.status == states.PROVISIONING and total > 1 else "",
         queue=places([deployment]).get(deployment.pk),

@@ -49,7 +49,7 @@ def deployment_detail(request: HttpRequest, pk: str) -> HttpResponse:
     identity = identity_of(request)
     deployment = get_object_or_404(visible_to(identity).select_related("owner", "orchestrator"), pk=pk)
     context = {
-        "page": deployment_page(deployment),
+        "page": deployment_page(deployment, request.GET.get("event", "")),
         "figures": figures(deployment),
         "windows": tuple(WINDOWS),
         "may_shutdown": door.may(identity, SHUTDOWN),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from capabilities.numbers import NUMBERS
+from deployments.logquery import LogQuery
+from deployments.logtext import plain
 from tests.integration.docker_registry import relay
 from tests.integration.docker_rig import Rig, wait_for
 from workers.executors.base import Cause, ExecutorError, State
-from workers.executors.docker import DockerExecutor
+from workers.executors.docker import DockerExecutor, logs
 from workers.executors.docker.engine import Engine
 
 SOCKET = Path("/var/run/docker.sock")
@@ -108,3 +113,48 @@ def uncached(availability):
         return availability(self)
 
     return fresh
+
+
+def test_a_log_that_grows_too_fast_is_left_for_its_end_and_hurts_nobody_else(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = dataclasses.replace(NUMBERS, log_behind_max_s=0.5, log_follow_bytes_per_s=65_536)
+    monkeypatch.setattr(logs, "NUMBERS", numbers)
+    spam = rig.start("sh", "-c", "yes 0123456789012345678901234567890123456789012345678901234567890123456789")
+    quiet = rig.start("sh", "-c", "while true; do echo here; sleep 0.2; done")
+    given_up = threading.Event()
+    texts: dict[str, list[bytes]] = {spam: [], quiet: []}
+
+    def follow(execution_id: str) -> None:
+        query = LogQuery(stream="stdout", follow=True, tail=0)
+        for batch in rig.docker.pieces(execution_id, query, given_up.is_set):
+            texts[execution_id].extend(payload for _, _, payload in batch)
+
+    readers = [threading.Thread(target=follow, args=(name,)) for name in texts]
+    for reader in readers:
+        reader.start()
+    try:
+        wait_for(lambda: any(b" skipped: " in line for line in texts[spam]), "a said gap")
+        seen = len(texts[quiet])
+        wait_for(lambda: len(texts[quiet]) > seen + 3, "the other one's lines")
+    finally:
+        given_up.set()
+        rig.docker.remove(spam)
+        for reader in readers:
+            reader.join(20)
+    assert not any(reader.is_alive() for reader in readers)
+    assert set(texts[quiet]) == {b"here\n"}
+
+
+def test_since_until_and_times(rig: Rig) -> None:
+    execution_id = rig.start("sh", "-c", "echo one; sleep 0.6; echo two >&2; sleep 0.6; echo three")
+    rig.ended(execution_id)
+    pieces = [piece for batch in rig.docker.pieces(execution_id, LogQuery()) for piece in batch]
+    assert [(stream, text) for _, stream, text in pieces] == [(1, b"one\n"), (2, b"two\n"), (1, b"three\n")]
+    times = [at_ns for at_ns, _, _ in pieces]
+    assert times == sorted(times)
+    middle = datetime.fromtimestamp(times[1] / 1e9, UTC)
+    later = LogQuery(since=middle + timedelta(seconds=0.2))
+    assert b"".join(plain(rig.docker.pieces(execution_id, later))) == b"three\n"
+    earlier = LogQuery(until=middle - timedelta(seconds=0.2))
+    assert b"".join(plain(rig.docker.pieces(execution_id, earlier))) == b"one\n"

@@ -13,6 +13,7 @@ from django.utils import timezone
 from deployments.examples import about, examples
 from deployments.models import Allocation, AllocationSample, Bid, BidRequest, Deployment, DeploymentEvent
 from deployments.services.advance import deployment_advance
+from deployments.services.timeline import record
 from deployments.story import steps
 from tests.unit.deployments.world import GIB, allocation, ensemble
 
@@ -291,3 +292,25 @@ def test_health_is_shown_with_its_last_answer(people, status, health, detail, fa
         detail,
         failures,
     ]
+
+
+def test_the_timeline_shows_one_kind_and_can_be_exported(people):
+    deployment = people.deploy("bob")
+    record(deployment, "notice", "mind the gap")
+    path = f"/deployments/{deployment.pk}/"
+    whole = people.client("bob").get(path).content.decode()
+    assert "mind the gap" in whole and "submitted by" in whole
+    one = people.client("bob").get(path, {"event": "notice"}).content.decode()
+    assert "mind the gap" in one and "submitted by" not in one
+    assert f"as=csv&amp;deployment={deployment.pk}&amp;kind=notice" in one
+
+
+def test_what_has_ended_is_deleted_through_the_door(people):
+    deployment = people.deploy("bob")
+    path = f"/deployments/{deployment.pk}/delete/"
+    refused = people.client("bob").post(path, follow=True).content
+    assert b"only what is Completed or Failed" in refused
+    Deployment.objects.filter(pk=deployment.pk).update(status="Completed")
+    assert people.client("charlie").post(path).status_code == 404
+    assert b"is deleted" in people.client("bob").post(path, follow=True).content
+    assert people.client("bob").get(f"/deployments/{deployment.pk}/").status_code == 404

@@ -1,0 +1,56 @@
+"""The log on the page: searched as a whole where it is kept, safe to look at, with times, deleted in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from tests.e2e.browser import chromium, log_in, visitor
+from tests.e2e.working import deploy, ensemble, reached
+from tests.support.services import wait_for
+from tests.support.site import Site
+
+# The first lines are older than what the page loads; one steers a terminal, one is very long.
+SCRIPT = (
+    "echo needle-at-the-start; seq 1 5000; printf '\\033[31mred\\033[0m\\033[2J\\n'; "
+    "head -c 9000 /dev/zero | tr '\\0' x; echo; echo last-line"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+def test_a_whole_log_is_searched_and_goes_with_its_deployment(site: Site, browser: Browser) -> None:
+    amounts = ("--cpu", "1", "--ram", "4GiB", "--disk", "5GiB", "--no-gpu")
+    wait_for(lambda: site.cli("onboard", *amounts, check=False).returncode == 0, timeout_s=90, what="cores")
+    key = deploy(site, ensemble(SCRIPT, kind="task", executor="process"))
+    reached(site, key, "Completed")
+    with visitor(browser, site, width=390) as window:
+        log_in(window)
+        page = window.open(f"/deployments/{key}/")
+        text = page.locator("#log-text")
+        expect(text).to_contain_text("last-line")
+        expect(text).to_contain_text("more characters, in the download")
+        expect(text).not_to_contain_text("needle-at-the-start")
+        assert "\x1b" not in (text.text_content() or "")
+        page.locator("#log-search").fill("NEEDLE")
+        expect(text).to_contain_text("No line matches")
+        page.locator("#log-whole").click()
+        expect(text.locator("mark")).to_have_text("needle")
+        page.locator("#log-search").fill("")
+        page.locator("#log-times").click()
+        expect(text).to_contain_text("Z last-line")
+        assert window.overflow() <= 0
+        assert window.violations() == []
+        page.get_by_role("button", name="Delete").first.click()
+        expect(page.locator("#delete-dialog")).to_contain_text("A line for each allocation")
+        page.get_by_role("button", name="Delete it").click()
+        page.wait_for_url("**/deployments/")
+        assert window.complaints == []
+    kept = site.home / "work" / "deployments" / key
+    wait_for(lambda: not kept.exists(), timeout_s=60, what="its folder removed")
