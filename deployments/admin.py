@@ -14,6 +14,7 @@ from capabilities.admin import ReadOnlyAdmin
 from capabilities.refusal import Refusal
 from deployments.models import (
     Allocation,
+    AllocationAttempt,
     AllocationSample,
     AllocationTombstone,
     Bid,
@@ -190,3 +191,12 @@ class HeldReservationAdmin(ReservationAdmin):
 
 admin.site.unregister(Reservation)
 admin.site.register(Reservation, HeldReservationAdmin)
+
+
+@admin.register(AllocationAttempt)
+class AllocationAttemptAdmin(ReadOnlyAdmin):
+    """Every run of every allocation, with why it was started and how it ended."""
+
+    list_display = ["allocation", "number", "why", "started_at", "ended_at", "cause", "exit_code"]
+    list_filter = ["cause"]
+    search_fields = ["allocation__id", "execution_id"]

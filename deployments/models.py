@@ -125,6 +125,10 @@ class Allocation(models.Model):
     execution_id = models.CharField(
         max_length=80, blank=True, help_text="The executor's name of the attempt."
     )
+    restart_why = models.CharField(max_length=120, blank=True, help_text="It is being restarted, because ...")
+    restart_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="Its next attempt is not started before."
+    )
     lease_until = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="A worker is starting or stopping it until then."
     )
@@ -138,6 +142,36 @@ class Allocation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.ensemble_node}.{self.name}"
+
+
+class AllocationAttempt(models.Model):
+    """One run of an allocation, from being asked for to its end. Never two of one allocation are open at once."""
+
+    allocation = models.ForeignKey(Allocation, on_delete=models.CASCADE, related_name="attempts")
+    number = models.PositiveIntegerField()
+    execution_id = models.CharField(max_length=80, unique=True, help_text="The executor's name of it.")
+    why = models.CharField(max_length=120, blank=True, help_text="Why it was started; empty for the first.")
+    scope = models.PositiveSmallIntegerField(
+        null=True, blank=True, help_text="Which group's restarts it counts to: 0 its own; empty: to nobody's."
+    )
+    asked_at = models.DateTimeField(default=timezone.now)
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    cause = models.CharField(max_length=40, blank=True, help_text="Named cause of its end.")
+    detail = models.TextField(blank=True)
+    exit_code = models.IntegerField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["allocation", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["allocation", "number"], name="attempt_number_once"),
+            models.UniqueConstraint(
+                fields=["allocation"], condition=models.Q(ended_at=None), name="one_open_attempt"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"attempt {self.number} of {self.allocation_id}"
 
 
 class BidRequest(models.Model):

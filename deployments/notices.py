@@ -9,8 +9,8 @@ def notices(ensemble: Ensemble) -> list[str]:
     """Return one sentence for each member that is carried in the manifest and nothing more."""
     found = [text for spec in ensemble.allocations.values() for text in _of_allocation(spec)]
     found += [text for spec in ensemble.nodes.values() for text in _of_node(spec)]
-    if ensemble.supervisor is not None:
-        found.append("supervisor: strategies are not acted on; what ends stays down")
+    if ensemble.escalation_strategy == "redeploy":
+        found.append("escalation_strategy: redeploy is not acted on; what failed too often stays down")
     if ensemble.contracts:
         found.append("contracts: carried in the manifest, not asked about")
     if ensemble.subnet_join:
@@ -21,8 +21,6 @@ def notices(ensemble: Ensemble) -> list[str]:
 def _of_allocation(spec: AllocationSpec) -> list[str]:
     where = f"allocations.{spec.name}"
     found = []
-    if spec.failure_recovery != "stay_down":
-        found.append(f"{where}.failure_recovery: {spec.failure_recovery} is not acted on; it stays down")
     if spec.keys:
         found.append(f"{where}.keys: not put into the allocation")
     return found

@@ -12,6 +12,7 @@ Deployment
 
 Allocation
     pending -> running -> completed | failed | stopped | terminated; pending may also end directly.
+    running -> pending, and pending -> pending: a further attempt has been asked for; it starts after its pause.
     standby waits to take over.
 """
 
@@ -49,7 +50,7 @@ BEFORE_RUNNING = frozenset({PREPARING, COMMITTING, PROVISIONING})
 ALLOCATION_ARROWS: Mapping[str, frozenset[str]] = MappingProxyType(
     {
         "pending": frozenset({"running", "failed", "terminated", "completed"}),
-        "running": frozenset({"completed", "failed", "stopped", "terminated"}),
+        "running": frozenset({"pending", "completed", "failed", "stopped", "terminated"}),
         "standby": frozenset({"pending", "terminated"}),
         "stopped": frozenset({"pending", "terminated"}),
         "completed": frozenset(),

@@ -6,7 +6,6 @@ report changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,6 +19,14 @@ from deployments import states
 from deployments.models import Allocation, Deployment
 from deployments.services.health import first_health
 from deployments.services.manifest import manifest_refresh
+from deployments.services.recovery import (
+    attempt_ended,
+    attempt_open,
+    attempt_started,
+    due,
+    execution_id,
+    recovers,
+)
 from deployments.services.timeline import announce, record
 from node.services.ledger import allocate, release
 from node.wake import wake
@@ -38,21 +45,17 @@ class Ending:
     exit_code: int | None = None
 
 
-def execution_id(allocation: Allocation) -> str:
-    """Return the executor's name of the allocation's present attempt."""
-    digest = hashlib.sha256(allocation.pk.encode()).hexdigest()[:20]
-    return f"{digest}-{allocation.attempt}"
-
-
 def ask_start(deployment: Deployment, allocations: Iterable[Allocation]) -> None:
     """Say that these allocations' turn has come, and wake their nodes' executors."""
     for allocation in allocations:
         allocation.attempt += 1
         allocation.start_wanted = True
         allocation.execution_id = execution_id(allocation)
-        Allocation.objects.filter(pk=allocation.pk, start_wanted=False).update(
+        asked = Allocation.objects.filter(pk=allocation.pk, start_wanted=False).update(
             start_wanted=True, attempt=allocation.attempt, execution_id=allocation.execution_id
         )
+        if asked:
+            attempt_open(allocation, "")
         wake(START, allocation.pk, queue=f"executor.{allocation.node_id}")
     announce(deployment)
 
@@ -61,7 +64,7 @@ def claim(allocation_id: str, *, now: datetime, lease_s: float) -> Allocation | 
     """Take the work on an allocation for `lease_s` seconds; None when somebody else has it or nothing is to do."""
     taken = (
         Allocation.objects.filter(pk=allocation_id)
-        .filter(Q(start_wanted=True, status=Status.PENDING) | Q(stop_wanted=True))
+        .filter(due(now))
         .exclude(status__in=states.ALLOCATION_TERMINAL)
         .filter(Q(lease_until=None) | Q(lease_until__lt=now))
         .update(lease_until=now + timedelta(seconds=lease_s))
@@ -122,11 +125,14 @@ def allocation_started(allocation: Allocation, *, priv_addr: str, started_at: da
             progress="",
             reason="",
             detail="",
+            restart_why="",
+            restart_at=None,
             **first_health(allocation.spec),
         )
         if not changed:
             return False
         allocate(allocation.pk)
+        attempt_started(allocation, started_at or timezone.now())
         record(
             allocation.deployment,
             "allocation",
@@ -142,6 +148,7 @@ def allocation_started(allocation: Allocation, *, priv_addr: str, started_at: da
 def allocation_ended(allocation: Allocation, ending: Ending) -> bool:
     """Note that the attempt is over, with its cause, and free what it held. False when that is known already."""
     status, cause, text = _verdict(allocation, ending)
+    now = timezone.now()
     with transaction.atomic():
         _lock(allocation)
         changed = (
@@ -152,14 +159,20 @@ def allocation_ended(allocation: Allocation, ending: Ending) -> bool:
                 reason=cause,
                 detail=ending.detail,
                 exit_code=ending.exit_code,
-                ended_at=timezone.now(),
+                ended_at=now,
                 lease_until=None,
                 progress="",
             )
         )
         if not changed:
             return False
-        release([allocation.pk])
+        attempt_ended(allocation, cause=cause, detail=ending.detail, exit_code=ending.exit_code, at=now)
+        failed = status == Status.FAILED
+        again = status != Status.COMPLETED and recovers(
+            allocation, cause=cause, failed=failed, detail=ending.detail, now=now
+        )
+        if not again:
+            release([allocation.pk])
         record(
             allocation.deployment,
             "allocation",
@@ -205,7 +218,7 @@ def unfinished_on(node_id: UUID) -> list[tuple[str, bool]]:
     """Return the allocations of a node that wait for a worker, and whether it is for being stopped."""
     return list(
         Allocation.objects.filter(node_id=node_id)
-        .filter(Q(start_wanted=True, status=Status.PENDING) | Q(stop_wanted=True))
+        .filter(due(timezone.now()))
         .exclude(status__in=states.ALLOCATION_TERMINAL)
         .filter(Q(lease_until=None) | Q(lease_until__lt=timezone.now()))
         .order_by("created_at")

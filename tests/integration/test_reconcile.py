@@ -192,3 +192,27 @@ def test_a_worker_killed_while_starting_leaves_work_that_is_taken_up(node: Node)
     reconcile.take_up(node)
     row.refresh_from_db()
     assert (row.status, row.attempt) == ("running", 1)
+
+
+def test_a_service_that_exits_is_started_again_by_the_sweep(node: Node) -> None:
+    restart = {"failure_recovery": "one_for_one", "restart": {"max": 1, "backoff": "100ms"}}
+    tree = world.ensemble({"one": world.allocation("service", **command("sh", "-c", "exit 3"), **restart)})
+    deployment = world.submit(node, world.make_owner(), tree)
+    deployment_advance(deployment.pk)
+    row = deployment.allocations.get()
+
+    def failed() -> bool:
+        reconcile.take_up(node)
+        reconcile.compare(node)
+        row.refresh_from_db()
+        return row.status == "failed"
+
+    eventually(failed, "it was given up")
+    assert list(row.attempts.values_list("number", "cause", "exit_code")) == [
+        (1, "exit_code", 3),
+        (2, "exit_code", 3),
+    ]
+    executor = registry.executors(node.identity.did)["process"]
+    assert executor.executions(node.identity.did) == []
+    assert status_of(row) == states.FAILED
+    assert not Reservation.objects.exists()
