@@ -12,6 +12,7 @@ class DeploymentsConfig(AppConfig):
     def ready(self) -> None:
         """Fill the registry."""
         import deployments.behaviors
+        import deployments.behaviors_allocation
         import deployments.behaviors_containers
         import deployments.behaviors_drain
         import deployments.behaviors_plan

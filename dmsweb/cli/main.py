@@ -51,6 +51,8 @@ VERBS: dict[str, tuple[str, str]] = {
     "stats": ("dmsweb.cli.stats:stats", "What allocations use of CPU, memory, network, disk, GPUs."),
     "cancel": ("dmsweb.cli.deployments:cancel", "End a deployment in whatever phase it is."),
     "shutdown": ("dmsweb.cli.deployments:shutdown", "Stop a deployment; its logs and timeline stay."),
+    "restart": ("dmsweb.cli.allocation:restart", "Start an allocation of a running deployment again."),
+    "stop": ("dmsweb.cli.allocation:stop", "Stop one allocation of a running deployment for good."),
     "delete": ("dmsweb.cli.removal:delete", "Delete a deployment that has ended."),
     "prune": ("dmsweb.cli.removal:prune", "Delete what ended before a time, or all that ended."),
     "behaviors": ("dmsweb.cli.actor:behaviors", "Every behavior with the schemas of its messages."),
