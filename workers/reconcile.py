@@ -10,10 +10,13 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
+from django.utils import timezone
+
 from deployments import states
 from deployments.models import Allocation, Deployment
 from deployments.services.advance import deployment_advance, under_way
 from deployments.services.allocations import unfinished_on
+from deployments.services.overdue import overdue_stop
 from deployments.services.room import room_made
 from node.models import Node
 from workers.executors.base import Execution, Executor, ExecutorError, State
@@ -42,6 +45,8 @@ def take_up(
 
     In this order what has passed its deadline, or shall stop, is not started any more.
     """
+    with guarded("ending what is overdue on", node.name):
+        overdue_stop(node, timezone.now())
     for deployment_id in under_way(node):
         with guarded("advancing", deployment_id):
             deployment_advance(deployment_id)

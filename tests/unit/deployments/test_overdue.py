@@ -1,0 +1,33 @@
+"""What has run for as long as it may is ended, services well and tasks as failed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from deployments import states
+from deployments.services.advance import deployment_advance
+from deployments.services.overdue import overdue_stop
+from tests.unit.deployments import world
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("kind", "end"), [("service", states.COMPLETED), ("task", states.FAILED)])
+def test_it_ends_after_its_time_and_not_before(kind: str, end: str) -> None:
+    node = world.make_node()
+    tree = world.ensemble({"one": world.allocation(kind)}, max_runtime="1h")
+    deployment = world.submit(node, world.make_owner(), tree)
+    deployment_advance(deployment.pk)
+    row = deployment.allocations.get()
+    world.started(row)
+    deployment_advance(deployment.pk)
+    now = timezone.now()
+    assert overdue_stop(node, now + timedelta(minutes=59)) == 0
+    assert overdue_stop(node, now + timedelta(minutes=61)) == 1
+    assert deployment_advance(deployment.pk) == states.SHUTTING_DOWN
+    world.ended(row, "stopped", None)
+    assert deployment_advance(deployment.pk) == end
+    deployment.refresh_from_db()
+    assert ("max_runtime" in deployment.reason) == (end == states.FAILED)
