@@ -112,6 +112,7 @@ class Numbers:
     docker_probe_timeout_s: float = 5.0
     docker_availability_s: float = 5.0
     docker_connections_max: int = 64
+    docker_restart_s: float = 15.0  # an engine that was killed ends what it finds while it starts
     docker_reconnect_max_s: float = 10.0
     container_pids_max: int = 4096
     sandbox_pids_max: int = 256

@@ -27,6 +27,7 @@ _REACH: Final = {
     "AllForOne": ALL,
     "RestForOne": REST,
 }
+ENGINE_RESTARTED: Final = "engine_restarted"
 # Trying again ends the same way, or has nothing to run on.
 HOPELESS: Final = frozenset({"image_missing", "image_unauthorized", "confinement", "start_failed"})
 
@@ -59,11 +60,12 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who is started again (nobody: it stays down), after which pause, by which scope; `spent`: it was too often."""
+    """Who is started again (nobody: it stays down), after which pause, by which scope (None: it counts
+    for none); `spent`: it was too often."""
 
     names: tuple[str, ...] = ()
     pause_s: float = 0.0
-    scope: int = 0
+    scope: int | None = 0
     spent: bool = False
 
 
@@ -79,6 +81,9 @@ def decide(
     """Say what follows the failure of `name`. `order`: every allocation, as they are started."""
     if cause in HOPELESS:
         return Decision()
+    if cause == ENGINE_RESTARTED:
+        # Not the workload's failure: started again whatever the ensemble says, and counted nowhere.
+        return Decision((name,), scope=None)
     spec = ensemble.allocations[name]
     retries = sum(1 for restart in past if restart.scope == 0)
     if spec.type == "task" and retries < spec.retry:

@@ -34,6 +34,8 @@ from node.wake import wake
 START = "workers.tasks.execute.start"
 STOP = "workers.tasks.execute.stop"
 Status = Allocation.Status
+# How an execution may end once it is to be stopped, without that being a failure.
+STOPPED = frozenset({"stopped", "completed", "exit_code", "killed", "gone", "engine_restarted"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +190,9 @@ def allocation_ended(allocation: Allocation, ending: Ending) -> bool:
 
 def _verdict(allocation: Allocation, ending: Ending) -> tuple[str, str, str]:
     """Return status, cause and sentence. A service that exits by itself has failed, whatever its code."""
-    if allocation.stop_wanted and ending.cause in {"stopped", "completed", "exit_code", "killed", "gone"}:
+    if ending.cause == "completed" and allocation.type == "task" and allocation.restart_why:
+        return Status.COMPLETED, "completed", f"{allocation} completed before its group was started again"
+    if allocation.stop_wanted and ending.cause in STOPPED:
         return Status.TERMINATED, "stopped", f"{allocation} stopped"
     if ending.cause == "completed" and allocation.type == "task":
         return Status.COMPLETED, "completed", f"{allocation} completed"

@@ -46,6 +46,7 @@ class Cause(StrEnum):
     START_FAILED = "start_failed"
     CONFINEMENT = "confinement"
     ENGINE_UNREACHABLE = "engine_unreachable"
+    ENGINE_RESTARTED = "engine_restarted"
     GONE = "gone"
     STOPPED = "stopped"
     UNHEALTHY = "unhealthy"

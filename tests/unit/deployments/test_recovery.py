@@ -44,6 +44,12 @@ def decide(
     return recovery.decide(ensemble, name, cause, order=NAMES, past=past, now=NOW)
 
 
+@pytest.mark.parametrize("kind", ["task", "service"])
+def test_what_the_engine_ended_is_started_again_and_counted_nowhere(kind: str) -> None:
+    decision = decide(of("stay_down", kind), cause="engine_restarted")
+    assert (decision.names, decision.pause_s, decision.scope, decision.spent) == (("b",), 0, None, False)
+
+
 @pytest.mark.parametrize(
     ("policy", "names"),
     [
@@ -144,6 +150,46 @@ def test_a_restart_keeps_its_reservation_and_counts_its_attempts() -> None:
     assert told == [(1, "oom_killed", 137, ""), (2, "", None, "oom_killed: as reported")]
     with pytest.raises(IntegrityError), transaction.atomic():
         AllocationAttempt.objects.create(allocation=web, number=3, execution_id="x")
+
+
+@pytest.mark.django_db
+def test_what_the_engine_ended_goes_on_though_it_is_to_stay_down() -> None:
+    deployment = deploy("stay_down")
+    web = deployment.allocations.get(name="web")
+    world.ended(web, "engine_restarted", 137)
+    assert deployment_advance(deployment.pk) == states.RUNNING
+    assert claimed(web)
+    web.refresh_from_db()
+    assert (web.status, web.attempt, web.attempts.get(number=2).scope) == ("pending", 2, None)
+    Deployment.objects.filter(pk=deployment.pk).update(stop_wanted=True)
+    db = deployment.allocations.get(name="db")
+    assert deployment_advance(deployment.pk) == states.SHUTTING_DOWN
+    db.refresh_from_db()
+    world.ended(db, "engine_restarted", 137)
+    db.refresh_from_db()
+    assert (db.status, db.reason) == ("terminated", "stopped")
+
+
+@pytest.mark.django_db
+def test_a_task_that_completes_while_its_group_is_stopped_is_not_done_twice() -> None:
+    tree = world.ensemble(
+        {
+            "job": world.allocation("task", failure_recovery="one_for_all"),
+            "web": world.allocation("service", failure_recovery="one_for_all"),
+        }
+    )
+    deployment = world.submit(world.make_node(), world.make_owner(), tree)
+    deployment_advance(deployment.pk)
+    job, web = deployment.allocations.get(name="job"), deployment.allocations.get(name="web")
+    world.started(job)
+    world.started(web)
+    deployment_advance(deployment.pk)
+    world.ended(web, "killed", 137)
+    job.refresh_from_db()
+    assert job.stop_wanted
+    world.ended(job, "completed", 0)
+    job.refresh_from_db()
+    assert (job.status, job.attempt) == ("completed", 1)
 
 
 @pytest.mark.django_db

@@ -28,7 +28,7 @@ from workers.executors.base import (
     Stats,
 )
 from workers.executors.base_image import REFERENCE
-from workers.executors.docker import disk, ending, events, image, logs, spec, terminal
+from workers.executors.docker import disk, ending, events, image, logs, restarts, spec, terminal
 from workers.executors.docker.causes import Causes
 from workers.executors.docker.engine import Engine, words
 from workers.executors.docker.launch import Launch
@@ -98,7 +98,10 @@ class DockerExecutor:
                 since_s=found.started_at.timestamp(),
                 until_s=found.ended_at.timestamp(),
             )
-            return ending.execution(document, ran_out_of_memory=oom)
+            if oom:
+                return ending.execution(document, ran_out_of_memory=True)
+        if remembered is None and (known := restarts.with_engine(self._engine, found)):
+            return ending.execution(document, remembered=known)
         if found.cause is Cause.EXIT_CODE and found.exit_code in ending.NOT_STARTED_CODES:
             return ending.execution(document, remembered=self._not_started(execution_id))
         return found
