@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from capabilities.refusal import Refusal
 from deployments.behaviors import deployment_shutdown
 from deployments.container_list import find, foreign_item, foreign_rows, own_item, own_rows
 from deployments.containers import allocation_id, name_for, started_alone, tree
@@ -15,12 +14,9 @@ from deployments.messages_containers import (
     ContainerStopRequest,
     ContainerStopResponse,
 )
-from deployments.models import Allocation
+from deployments.services.by_hand import allocation_stop_ask
 from deployments.services.submit import deployment_submit
-from node.dispatch import parse
-from node.registry import REGISTRY, Call, behavior
-
-ALLOCATION_STOP = "/dms/node/allocation/stop"
+from node.registry import Call, behavior
 
 
 @behavior(
@@ -66,22 +62,8 @@ def container_stop(call: Call, request: ContainerStopRequest) -> ContainerStopRe
     if alone:
         deployment_shutdown(call, DeploymentRequest(id=allocation.deployment_id))
     else:
-        _stop_one(call, allocation)
+        allocation_stop_ask(allocation, actor=call.invoker.did, name=call.invoker.name)
     return ContainerStopResponse(ok=True, ensemble_id=allocation.deployment_id, allocation_id=allocation.pk)
-
-
-def _stop_one(call: Call, allocation: Allocation) -> None:
-    """Stop one of several allocations, and leave the others running."""
-    entry = REGISTRY.get(ALLOCATION_STOP)
-    if entry is None:
-        raise Refusal(
-            "not_alone",
-            f"{allocation} is one of several allocations of {allocation.deployment}",
-            status=409,
-            hint=f"stop all of them: ./dms shutdown {allocation.deployment_id[:8]}",
-        )
-    payload = {"EnsembleID": allocation.deployment_id, "AllocationName": str(allocation)}
-    entry.handler(call, parse(entry, payload))
 
 
 @behavior("/dms/node/container/list", request=ContainerListRequest, response=ContainerListResponse)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from capabilities.models import AuditEntry, Identity
 from capabilities.refusal import Refusal
 from capabilities.services import identity_for_user
-from deployments.behaviors_containers import ALLOCATION_STOP
 from deployments.containers import allocation_id, name_for, tree
 from deployments.ensemble import parse_document
 from deployments.models import Allocation, Deployment
@@ -21,7 +20,6 @@ from deployments.services.advance import deployment_advance
 from dmsweb.accounts.services import user_create
 from node.door import invoke
 from node.models import ForeignContainer, Node
-from node.registry import REGISTRY
 from node.services.foreign import foreign_record
 from tests.unit.deployments import world
 from workers.executors.docker.spec import container_name
@@ -197,22 +195,21 @@ def test_names_people_expect() -> None:
     assert name_for("", []) == "container"
 
 
-def test_one_of_several_allocations_is_stopped_alone_or_not_at_all(place: Place) -> None:
+def test_one_of_several_allocations_is_stopped_alone(place: Place) -> None:
     tree_of_two = world.ensemble({name: world.allocation("service") for name in ("one", "two")})
     deployment = world.submit(place.node, place.alice, tree_of_two)
     deployment_advance(deployment.pk)
     one, two = deployment.allocations.order_by("name")
     assert world.started(one)
-    assert world.started(two)
     one.refresh_from_db()
-    if REGISTRY.get(ALLOCATION_STOP) is None:
-        with pytest.raises(Refusal, match="one of several allocations") as refused:
-            place.ask(place.alice, "stop", ExecutionID=one.execution_id)
-        assert "./dms shutdown" in refused.value.hint
-    else:
-        assert place.ask(place.alice, "stop", ExecutionID=one.execution_id)["OK"]
-        one.refresh_from_db()
-        assert one.stop_wanted
+    with pytest.raises(Refusal, match="is Provisioning") as refused:
+        place.ask(place.alice, "stop", ExecutionID=one.execution_id)
+    assert "Running" in refused.value.hint
+    assert world.started(two)
+    deployment_advance(deployment.pk)
+    assert place.ask(place.alice, "stop", ExecutionID=one.execution_id)["OK"]
+    one.refresh_from_db()
+    assert one.stop_wanted
     two.refresh_from_db()
     deployment.refresh_from_db()
     assert not two.stop_wanted
