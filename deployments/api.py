@@ -19,7 +19,14 @@ from capabilities.asking import identity_of
 from deployments.listing import HEAVY
 from deployments.logquery import STREAMS
 from deployments.logstream import answer
-from deployments.models import Allocation, AllocationSample, Bid, Deployment, DeploymentEvent
+from deployments.models import (
+    Allocation,
+    AllocationAttempt,
+    AllocationSample,
+    Bid,
+    Deployment,
+    DeploymentEvent,
+)
 from deployments.selectors import allocations_visible_to, deployment_get, visible_to
 from deployments.services.queue import places
 from deployments.spans import HINT
@@ -118,9 +125,29 @@ class AllocationSerializer(serializers.ModelSerializer[Allocation]):
             "health_failures",
             "health_checked_at",
             "attempt",
+            "restart_why",
+            "restart_at",
             "created_at",
             "started_at",
             "ended_at",
+        )
+
+
+class AttemptSerializer(serializers.ModelSerializer[AllocationAttempt]):
+    """One start of an allocation: why it was started, and how it ended."""
+
+    class Meta:
+        model = AllocationAttempt
+        fields = (
+            "number",
+            "execution_id",
+            "why",
+            "asked_at",
+            "started_at",
+            "ended_at",
+            "cause",
+            "detail",
+            "exit_code",
         )
 
 
@@ -264,11 +291,17 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
         allocation = get_object_or_404(self.get_queryset().select_related("deployment"), pk=pk)
         return answer(allocation, identity_of(request), request.query_params)
 
+    @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=AttemptSerializer)
+    def attempts(self, request: Request, pk: str = "") -> Response:
+        """List the attempts of the allocation: why each was started and how it ended, newest first."""
+        return self._listed(get_object_or_404(self.get_queryset(), pk=pk).attempts.order_by("-number"))
+
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=AllocationSampleSerializer)
     def samples(self, request: Request, pk: str = "") -> Response:
         """List what the allocation used, newest first."""
-        allocation = get_object_or_404(self.get_queryset(), pk=pk)
-        rows: QuerySet[Any] = allocation.samples.order_by("-at")
+        return self._listed(get_object_or_404(self.get_queryset(), pk=pk).samples.order_by("-at"))
+
+    def _listed(self, rows: QuerySet[Any]) -> Response:
         page = self.paginate_queryset(rows)
         return self.get_paginated_response(self.get_serializer(page, many=True).data)
 

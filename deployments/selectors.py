@@ -109,6 +109,8 @@ def allocation_view(allocation: Allocation) -> dict[str, Any]:
         "health_failures": allocation.health_failures,
         "health_checked_at": allocation.health_checked_at and allocation.health_checked_at.isoformat(),
         "attempt": allocation.attempt,
+        "restart_why": allocation.restart_why,
+        "restart_at": allocation.restart_at and allocation.restart_at.isoformat(),
         "execution_id": allocation.execution_id,
         "dns_name": allocation.dns_name,
         "priv_addr": allocation.priv_addr,

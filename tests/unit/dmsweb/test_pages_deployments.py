@@ -294,6 +294,27 @@ def test_health_is_shown_with_its_last_answer(people, status, health, detail, fa
     ]
 
 
+def test_a_restart_is_shown_with_its_reason_and_every_attempt_can_be_read(people):
+    deployment = people.deploy("bob")
+    deployment_advance(deployment.pk)
+    row = deployment.allocations.get()
+    Allocation.objects.filter(pk=row.pk).update(attempt=2, restart_why="oom_killed: more than 64 MiB")
+    row.attempts.update(cause="oom_killed", exit_code=137, ended_at=timezone.now())
+    row.attempts.create(number=2, execution_id="second", why="oom_killed: more than 64 MiB")
+    page = people.client("bob").get(f"/deployments/{deployment.pk}/").content.decode()
+    for words in ("restarting", "oom_killed: more than 64 MiB", "attempt 2"):
+        assert words in page
+    path = f"/api/v1/allocations/{row.pk}/"
+    assert people.client("bob").get(path).json()["restart_why"] == "oom_killed: more than 64 MiB"
+    found = people.client("bob").get(f"{path}attempts/").json()
+    assert found["total"] == 2
+    assert [(item["number"], item["cause"], item["exit_code"]) for item in found["items"]] == [
+        (2, "", None),
+        (1, "oom_killed", 137),
+    ]
+    assert people.client("charlie").get(f"{path}attempts/").status_code == 404
+
+
 def test_the_timeline_shows_one_kind_and_can_be_exported(people):
     deployment = people.deploy("bob")
     record(deployment, "notice", "mind the gap")
