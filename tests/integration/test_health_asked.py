@@ -232,7 +232,7 @@ def test_commands_inside_a_sandbox(bench: Bench) -> None:
         max_bytes=2000,
     )
     assert (code, len(output)) == (0, 2000)
-    assert output.startswith(b"65534\n")
+    assert b"65534\n" in output  # what it says on the other stream may come first
     bench.executor.kill(run, Cause.UNHEALTHY, "hangs")
     assert bench.ended(run).cause is Cause.UNHEALTHY
     assert answer("true").good is None

@@ -38,9 +38,7 @@ def test_both_streams_are_one_text_in_the_order_of_writing(drawn: list[tuple[int
         folder = Path(name)
         write(folder, lines)
         assert text(folder) == b"".join(line for _, line in lines)
-        assert text(folder, tail=tail) == b"".join(
-            line for _, line in lines[len(lines) - tail :][-tail:] if tail
-        )
+        assert text(folder, tail=tail) == b"".join(line for _, line in lines[-tail:] if tail)
         for number, stream in logfiles.NAMES.items():
             mine = [line for of, line in lines if of == number]
             assert text(folder, stream) == b"".join(mine)
