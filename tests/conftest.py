@@ -7,6 +7,7 @@ for no Redis.
 
 from __future__ import annotations
 
+import uuid
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -75,10 +76,16 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """An empty database in a real PostgreSQL cluster of this test process."""
+def postgres_server() -> Iterator[str]:
+    """A real PostgreSQL cluster of this test process."""
     with services.postgres_cluster() as url:
         yield url
+
+
+@pytest.fixture(scope="module")
+def postgres_url(postgres_server: str) -> str:
+    """An empty database of the module's own: what one leaves must not stand in another's way."""
+    return services.postgres_database(postgres_server, f"dms_{uuid.uuid4().hex}")
 
 
 @pytest.fixture(scope="module")

@@ -13,6 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+import psycopg
+from psycopg import sql
+
 from tests.support.require import require
 
 PATIENCE_S = 30.0
@@ -74,6 +77,13 @@ def postgres_cluster(database: str = "dms") -> Iterator[str]:
     finally:
         run("pg_ctl", "--pgdata", data, "--mode", "immediate", "stop")
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def postgres_database(url: str, name: str) -> str:
+    """Make an empty database beside the one of `url`; return its URL."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    return f"{url.rpartition('/')[0]}/{name}"
 
 
 def _environment() -> dict[str, str]:
