@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
-from tests.e2e.working import deploy, ensemble, kill, process, reached, replaced, shut_down
+from tests.e2e.working import deploy, ensemble, kill, onboard_when_free, process, reached, replaced, shut_down
 from tests.support.engine import client
 from tests.support.pseudo import Pseudo
 from tests.support.services import wait_for
@@ -36,16 +36,8 @@ def site() -> Iterator[Site]:
     """A site that finds lost terminals soon, with a machine to offer."""
     client().close()
     with running_site({"DMS_EXEC_LOST_S": "4", "DMS_EXEC_RECHECK_S": "0.4"}) as running:
-        onboard(running)
+        onboard_when_free(running)
         yield running
-
-
-def onboard(site: Site) -> None:
-    """Offer a part of the machine; refused while the tests beside this one keep every core busy."""
-    amounts = ("--cpu", "1", "--ram", "4GiB", "--disk", "5GiB", "--no-gpu")
-    wait_for(
-        lambda: site.cli("onboard", *amounts, check=False).returncode == 0, timeout_s=90, what="a free core"
-    )
 
 
 @pytest.fixture(scope="module")

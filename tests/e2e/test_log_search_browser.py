@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 
-import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.browser import chromium, log_in, visitor
-from tests.e2e.working import deploy, ensemble, reached
+from tests.e2e.browser import log_in, visitor
+from tests.e2e.working import deploy, ensemble, onboard_when_free, reached
 from tests.support.services import wait_for
 from tests.support.site import Site
 
@@ -20,15 +18,8 @@ SCRIPT = (
 )
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
 def test_a_whole_log_is_searched_and_goes_with_its_deployment(site: Site, browser: Browser) -> None:
-    amounts = ("--cpu", "1", "--ram", "4GiB", "--disk", "5GiB", "--no-gpu")
-    wait_for(lambda: site.cli("onboard", *amounts, check=False).returncode == 0, timeout_s=90, what="cores")
+    onboard_when_free(site)
     key = deploy(site, ensemble(SCRIPT, kind="task", executor="process"))
     reached(site, key, "Completed")
     found = site.cli("logs", key, "--search", "NEEDLE", "--ignore-case", "--timestamps").stdout

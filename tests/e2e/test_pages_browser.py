@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.browser import TIMEOUT_MS, Visitor, chromium, log_in, visitor
+from tests.e2e.browser import TIMEOUT_MS, Visitor, visitor
 from tests.support.require import require
-from tests.support.services import wait_for
 from tests.support.site import Site
 
 SERVICE = """\
@@ -32,31 +30,6 @@ nodes:
     allocations: [ticker]
 """
 WINDOWS = [(1440, "light"), (1440, "dark"), (390, "light"), (390, "dark")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cookies(site: Site, browser: Browser) -> str:
-    """Somebody is logged in and the machine is onboarded."""
-    amounts = ("--cpu", "1", "--ram", "4GiB", "--disk", "5GiB", "--no-gpu")
-    # Refused while the tests beside this one keep every core busy.
-    wait_for(
-        lambda: site.cli("onboard", *amounts, check=False).returncode == 0, timeout_s=90, what="a free core"
-    )
-    with visitor(browser, site) as window:
-        return log_in(window)
-
-
-@pytest.fixture
-def window(site: Site, browser: Browser, cookies: str) -> Iterator[Visitor]:
-    with visitor(browser, site, state=cookies) as opened:
-        yield opened
-        assert opened.complaints == []
 
 
 def test_a_stranger_is_asked_to_log_in(site: Site, browser: Browser) -> None:

@@ -12,8 +12,8 @@ import docker
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.e2e.browser import chromium, log_in, visitor
-from tests.e2e.working import IMAGE, deploy, ensemble, reached, shut_down
+from tests.e2e.browser import log_in, visitor
+from tests.e2e.working import IMAGE, deploy, ensemble, onboard_when_free, reached, shut_down
 from tests.support.require import require
 from tests.support.services import wait_for
 from tests.support.site import Site, running_site
@@ -28,19 +28,8 @@ def quick() -> Iterator[Site]:
     """A site that samples every second, onboarded."""
     require("docker")
     with running_site(QUICK) as site:
-        amounts = ("--cpu", "1", "--ram", "4GiB", "--disk", "5GiB", "--no-gpu")
-        wait_for(
-            lambda: site.cli("onboard", *amounts, check=False).returncode == 0,
-            timeout_s=90,
-            what="a free core",
-        )
+        onboard_when_free(site)
         yield site
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
 
 
 def stop(site: Site, key: str) -> dict[str, Any]:

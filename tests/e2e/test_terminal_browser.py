@@ -7,29 +7,12 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.e2e.browser import Visitor, chromium, log_in, visitor
+from tests.e2e.browser import Visitor, visitor
 from tests.e2e.working import deploy, ensemble, reached, shut_down
-from tests.support.services import wait_for
 from tests.support.site import Site
 
 SIZE = "window.dmsTerminal.size()"
 TEXT = "window.dmsTerminal.text()"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def cookies(site: Site, browser: Browser) -> str:
-    amounts = ("--cpu", "1", "--ram", "4GiB", "--disk", "5GiB", "--no-gpu")
-    wait_for(
-        lambda: site.cli("onboard", *amounts, check=False).returncode == 0, timeout_s=90, what="a free core"
-    )
-    with visitor(browser, site) as window:
-        return log_in(window)
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +22,6 @@ def deployment(site: Site, cookies: str) -> Iterator[str]:
     reached(site, made, "Running")
     yield made
     shut_down(site, made)
-
-
-@pytest.fixture
-def window(site: Site, browser: Browser, cookies: str) -> Iterator[Visitor]:
-    with visitor(browser, site, state=cookies) as opened:
-        yield opened
-        assert opened.complaints == []
 
 
 def shows(page: Page, text: str) -> None:

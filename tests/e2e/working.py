@@ -18,6 +18,14 @@ LOOK_EVERY_S = 0.2
 PATIENCE_S = 60.0
 
 
+def onboard_when_free(site: Site) -> None:
+    """Onboard the machine; refused while the tests beside this one keep every core busy."""
+    amounts = ("--cpu", "1", "--ram", "4GiB", "--disk", "5GiB", "--no-gpu")
+    wait_for(
+        lambda: site.cli("onboard", *amounts, check=False).returncode == 0, timeout_s=90, what="a free core"
+    )
+
+
 def ensemble(
     command: str | list[str],
     *,
