@@ -31,6 +31,7 @@ from deployments.selectors import allocations_visible_to, deployment_get, visibl
 from deployments.services.queue import places
 from deployments.spans import HINT
 from node.export import Exported
+from node.paging import page_of
 
 
 class DeploymentSerializer(serializers.ModelSerializer[Deployment]):
@@ -240,10 +241,7 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=EventSerializer)
     def events(self, request: Request, pk: str = "") -> Response:
         """List the deployment's timeline, oldest first."""
-        deployment = self.get_object()
-        rows: QuerySet[Any] = deployment.events.order_by("at", "id")
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return page_of(self, self.get_object().events.order_by("at", "id"))
 
 
 class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
@@ -294,16 +292,12 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=AttemptSerializer)
     def attempts(self, request: Request, pk: str = "") -> Response:
         """List the attempts of the allocation: why each was started and how it ended, newest first."""
-        return self._listed(get_object_or_404(self.get_queryset(), pk=pk).attempts.order_by("-number"))
+        return page_of(self, get_object_or_404(self.get_queryset(), pk=pk).attempts.order_by("-number"))
 
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=AllocationSampleSerializer)
     def samples(self, request: Request, pk: str = "") -> Response:
         """List what the allocation used, newest first."""
-        return self._listed(get_object_or_404(self.get_queryset(), pk=pk).samples.order_by("-at"))
-
-    def _listed(self, rows: QuerySet[Any]) -> Response:
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+        return page_of(self, get_object_or_404(self.get_queryset(), pk=pk).samples.order_by("-at"))
 
 
 class EventViewSet(Exported, viewsets.ReadOnlyModelViewSet[DeploymentEvent]):

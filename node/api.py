@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db.models import QuerySet
 from rest_framework import serializers, viewsets
@@ -23,6 +23,7 @@ from node.models import (
     UsageSample,
 )
 from node.outside import OUTSIDE
+from node.paging import page_of
 from node.services.ledger import ledger
 from node.visible import (
     benchmarks_visible_to,
@@ -162,25 +163,25 @@ class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
     def samples(self, request: Request, pk: str = "") -> Response:
         """List the node's usage samples, newest first."""
         rows = samples_visible_to(identity_of(request)).filter(node=self.get_object()).order_by("-at")
-        return self._page(rows)
+        return page_of(self, rows)
 
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=NodeEventSerializer)
     def events(self, request: Request, pk: str = "") -> Response:
         """List the node's timeline, newest first."""
         rows = node_events_visible_to(identity_of(request)).filter(node=self.get_object()).order_by("-at")
-        return self._page(rows)
+        return page_of(self, rows)
 
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=ForeignContainerSerializer)
     def foreign(self, request: Request, pk: str = "") -> Response:
         """List the containers on the node's engines that are not its own; for administrators of the node."""
         rows = foreign_visible_to(identity_of(request)).filter(node=self.get_object()).order_by("name", "pk")
-        return self._page(rows)
+        return page_of(self, rows)
 
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=BenchmarkSerializer)
     def benchmarks(self, request: Request, pk: str = "") -> Response:
         """List the measurements of the node, newest first."""
         rows = benchmarks_visible_to(identity_of(request)).filter(node=self.get_object())
-        return self._page(rows.order_by("-asked_at", "-pk"))
+        return page_of(self, rows.order_by("-asked_at", "-pk"))
 
     @action(detail=True, filterset_fields=(), search_fields=(), pagination_class=None)
     def ledger(self, request: Request, pk: str = "") -> Response:
@@ -191,10 +192,6 @@ class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
         """Return the node, unfiltered by the parameters of an action."""
         node: Node = get_object_or_404(self.get_queryset(), pk=self.kwargs["pk"])
         return node
-
-    def _page(self, rows: QuerySet[Any]) -> Response:
-        page = self.paginate_queryset(rows)
-        return self.get_paginated_response(self.get_serializer(page, many=True).data)
 
 
 class NodeEventViewSet(Exported, viewsets.ReadOnlyModelViewSet[NodeEvent]):
