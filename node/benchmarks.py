@@ -86,6 +86,24 @@ def fio(text: str) -> dict[str, dict[str, Any]]:
         raise Unreadable(f"no result of fio: {fault}") from None
 
 
+def gpu_copies(text: str) -> dict[str, Any]:
+    """Return the bandwidth by what `workers.probes.gpu_copies` printed: a byte copied is read and written.
+
+    Raises Unreadable.
+    """
+    try:
+        done = json.loads(text)
+        size, count, seconds = int(done["size_bytes"]), int(done["copies"]), float(done["seconds"])
+        moved = 2 * size * count / seconds
+    except (ValueError, KeyError, TypeError, ZeroDivisionError) as fault:
+        raise Unreadable(f"no result of copies in the GPU's memory: {fault!r}") from None
+    return figure(
+        moved,
+        "bytes/s",
+        f"built-in (CUDA driver): copies of {size >> 20} MiB within the GPU's memory, read and written",
+    )
+
+
 def nominal_gpu_bandwidth(clock_mhz: int, bus_bits: int) -> dict[str, Any]:
     """Return what a GPU's memory clock and bus allow: two transfers a clock. Not measured, and named so."""
     return figure(clock_mhz * 1e6 * 2 * bus_bits / 8, "bytes/s", "nominal (NVML: clock and bus width)")

@@ -21,6 +21,7 @@ from typing import Any
 
 from node import benchmarks
 from node.benchmarks import Unreadable, figure
+from workers.probes import gpu_copies
 
 logger = logging.getLogger(__name__)
 Figures = dict[str, dict[str, Any]]
@@ -28,6 +29,7 @@ Figures = dict[str, dict[str, Any]]
 PARTS = 11
 BLOCK_BYTES = 1 << 20
 FILE_BYTES = 64 << 20
+GPU_SET_UP_S = 20
 BUILT_IN = "built-in (Python)"
 _LOOP = """
 import sys, time
@@ -60,7 +62,7 @@ def measure(
     with tempfile.TemporaryDirectory(prefix="benchmark-", dir=_place(work)) as folder:
         found |= _disk(Path(folder), fio, part)
     found["loopback"] = _first(None, lambda: _loopback(part))
-    return found | _gpu(gpu_library)
+    return found | _gpu(part, gpu_library)
 
 
 def _place(work: Path) -> Path:
@@ -233,8 +235,11 @@ def _loopback(part: float) -> dict[str, Any]:
     return figure(done / max(taken, 1e-6), "bytes/s", f"{BUILT_IN}: one TCP connection over 127.0.0.1")
 
 
-def _gpu(library: Any = None) -> Figures:
-    """Return what the first NVIDIA GPU's memory allows by its clock and bus; nothing where there is none."""
+def _gpu(part: float, library: Any = None) -> Figures:
+    """Return how fast the first NVIDIA GPU copies within its memory; nothing where there is none.
+
+    Where it cannot be measured, what its memory's clock and bus allow, named as such.
+    """
     library = library or import_module("pynvml")
     try:
         library.nvmlInit()
@@ -244,11 +249,31 @@ def _gpu(library: Any = None) -> Figures:
         if not library.nvmlDeviceGetCount():
             return {}
         handle = library.nvmlDeviceGetHandleByIndex(0)
-        clock = library.nvmlDeviceGetMaxClockInfo(handle, library.NVML_CLOCK_MEM)
-        return {
-            "gpu_memory": benchmarks.nominal_gpu_bandwidth(clock, library.nvmlDeviceGetMemoryBusWidth(handle))
-        }
+        uuid = library.nvmlDeviceGetUUID(handle)
+        name = uuid.decode() if isinstance(uuid, bytes) else str(uuid)
+        return {"gpu_memory": _first(lambda: _gpu_copies(name, part), lambda: _gpu_nominal(library, handle))}
     except library.NVMLError as error:
         return {"gpu_memory": {"error": str(error)}}
     finally:
         library.nvmlShutdown()
+
+
+def _gpu_copies(uuid: str, part: float) -> dict[str, Any]:
+    command = [sys.executable, "-I", gpu_copies.__file__, str(part)]
+    # A first use of the driver may take seconds: it sets the GPU up.
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        timeout=part * 3 + GPU_SET_UP_S,
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": uuid},
+        check=False,
+    )
+    if done.returncode:
+        raise Unreadable(f"the GPU cannot be measured: {done.stderr.strip()[-200:]}")
+    return benchmarks.gpu_copies(done.stdout)
+
+
+def _gpu_nominal(library: Any, handle: Any) -> dict[str, Any]:
+    clock = library.nvmlDeviceGetMaxClockInfo(handle, library.NVML_CLOCK_MEM)
+    return benchmarks.nominal_gpu_bandwidth(clock, library.nvmlDeviceGetMemoryBusWidth(handle))

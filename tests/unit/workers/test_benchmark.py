@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from node import benchmarks
 from node.benchmarks import NAMES
+from workers.probes import gpu_copies
 from workers.probes.benchmark import measure
 
 
@@ -24,6 +28,7 @@ def nvml(count: int = 1, **changes: Any) -> Any:
         "nvmlShutdown": lambda: None,
         "nvmlDeviceGetCount": lambda: count,
         "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetUUID": lambda handle: "GPU-00000000-0000-0000-0000-000000000000",
         "nvmlDeviceGetMaxClockInfo": lambda handle, kind: 1_215,
         "nvmlDeviceGetMemoryBusWidth": lambda handle: 5_120,
     }
@@ -57,3 +62,23 @@ def test_no_gpu_has_no_figure_and_a_silent_one_says_so(tmp_path: Path) -> None:
     assert "gpu_memory" not in measure(tmp_path, 0.2, 1, gpu_library=nvml(nvmlInit=fails), **quick)
     silent = measure(tmp_path, 0.2, 1, gpu_library=nvml(nvmlDeviceGetMemoryBusWidth=fails), **quick)
     assert silent["gpu_memory"] == {"error": "not supported"}
+
+
+def test_copies_in_the_gpus_memory_are_read_as_bandwidth_or_refused() -> None:
+    read = benchmarks.gpu_copies('{"size_bytes": 1073741824, "copies": 1000, "seconds": 0.8}')
+    assert read["value"] == pytest.approx(2 * (1 << 30) * 1000 / 0.8)
+    assert "1024 MiB" in read["method"]
+    for text in ("", "{}", "[]", '{"size_bytes": 1, "copies": 1, "seconds": 0}', "warning"):
+        with pytest.raises(benchmarks.Unreadable):
+            benchmarks.gpu_copies(text)
+
+
+def test_the_gpus_program_says_which_part_of_the_driver_refused(tmp_path: Path) -> None:
+    with pytest.raises(gpu_copies.Silent, match="no-such-driver"):
+        gpu_copies.driver("no-such-driver.so")
+    program = [sys.executable, "-I", gpu_copies.__file__, "0.1"]
+    done = subprocess.run(program, capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode == 0:  # a machine with a GPU
+        assert benchmarks.gpu_copies(done.stdout)["value"] > 1e9
+    else:
+        assert "cuda" in done.stderr.lower()
