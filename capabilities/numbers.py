@@ -156,6 +156,17 @@ class Numbers:
     stats_rows_max: int = 50_000
     event_retention_s: float = 90 * 86_400.0
 
+    # Retention: by age, and by count where somebody else decides how fast a table grows.
+    node_events_max: int = 100_000
+    deployment_kept_s: float = 90 * 86_400.0  # after its end; 0: until somebody deletes it
+    deployment_events_max: int = 5_000
+    deployment_rounds_max: int = 50
+    attempts_max: int = 1_000
+    exec_sessions_kept: int = 5_000
+    audit_kept_s: float = 365 * 86_400.0
+    audit_entries_max: int = 1_000_000
+    expired_kept_s: float = 30 * 86_400.0  # tokens and links, after they have ended
+
     # People and pages.
     login_link_lifetime_s: float = 600.0
     role_grant_lifetime_s: float = 3650 * 86_400.0

@@ -8,12 +8,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 
+from capabilities.numbers import NUMBERS
 from deployments import states
 from deployments.models import (
     Allocation,
@@ -38,6 +40,18 @@ def deployments_delete(keys: Iterable[str], *, actor: str) -> int:
     for start in range(0, len(wanted), MARK_AT_ONCE):
         gone += _mark(wanted[start : start + MARK_AT_ONCE], actor)
     return gone
+
+
+def deployments_forget(now: datetime) -> int:
+    """Delete what has ended long ago; return how many deployments."""
+    if not NUMBERS.deployment_kept_s:
+        return 0
+    over = Deployment.objects.filter(
+        status__in=states.TERMINAL,
+        delete_wanted=False,
+        completed_at__lt=now - timedelta(seconds=NUMBERS.deployment_kept_s),
+    )
+    return deployments_delete(list(over.values_list("pk", flat=True)), actor="")
 
 
 def _mark(keys: list[str], actor: str) -> int:

@@ -104,10 +104,3 @@ def sweep(node: Node, now: datetime) -> BenchmarkRun | None:
     if last is not None and last.pk != done.pk and last.hardware == hardware_hash(node.hardware):
         return None
     return ask(node, reason="the hardware or the way of measuring has changed")
-
-
-def keep_newest(node: Node) -> int:
-    """Delete all but the newest measurements; return how many were deleted."""
-    rows = BenchmarkRun.objects.filter(node=node).exclude(status__in=OPEN).order_by("-asked_at", "-pk")
-    old = list(rows.values_list("pk", flat=True)[NUMBERS.benchmarks_kept :])
-    return BenchmarkRun.objects.filter(pk__in=old).delete()[0]

@@ -1,21 +1,17 @@
-"""What the machine is and uses, as rows: facts, samples, the node's timeline, and their end."""
+"""What the machine is and uses, as rows: facts, samples and the node's timeline."""
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from node.hardware import HardwareFacts, Usage
 from node.live import changed
 from node.models import Node, NodeEvent, UsageSample
 from node.outside import OUTSIDE, Probe
-
-DELETE_AT_ONCE = 5_000
 
 
 def probe() -> Probe:
@@ -69,17 +65,3 @@ def node_event(node: Node, kind: str, text: str, actor: str = "", **data: Any) -
     event = NodeEvent.objects.create(node=node, kind=kind, text=text, actor=actor, data=data)
     changed(f"node.{node.pk}")
     return event
-
-
-def forget_old(now: datetime) -> int:
-    """Delete samples and node events past their retention, in small transactions; return how many."""
-    gone = 0
-    for rows, kept_s in (
-        (UsageSample.objects.all(), NUMBERS.usage_retention_s),
-        (NodeEvent.objects.all(), NUMBERS.event_retention_s),
-    ):
-        old = rows.filter(at__lt=now - timedelta(seconds=kept_s)).order_by("pk")
-        while keys := list(old.values_list("pk", flat=True)[:DELETE_AT_ONCE]):
-            rows.filter(pk__in=keys).delete()
-            gone += len(keys)
-    return gone

@@ -19,9 +19,8 @@ def measure(pk: int) -> None:
 @shared_task(name="workers.tasks.benchmark.sweep")
 @alone
 def sweep() -> None:
-    """Take up what a message lost, measure again when the hardware has changed, forget old figures."""
+    """Take up what a message lost, measure again when the hardware has changed."""
     node = local_node()
     due = benchmark.sweep(node, timezone.now())
     if due is not None:
         benchmark.measure(due.pk)
-    benchmark.keep_newest(node)

@@ -9,10 +9,11 @@ from celery import shared_task
 from django.utils import timezone
 
 from capabilities.refusal import Refusal
-from deployments.services.samples import samples_forget
+from capabilities.retention import sweep
 from node.nonces import purge
 from node.selectors import local_node
 from node.services import ledger, machine
+from workers.tasks.execute import alone
 
 logger = logging.getLogger(__name__)
 
@@ -37,10 +38,10 @@ def expire_commitments() -> None:
 
 
 @shared_task(name="workers.tasks.monitor.retention")
+@alone
 def retention() -> None:
-    """Delete samples and events past their retention."""
-    machine.forget_old(timezone.now())
-    samples_forget(timezone.now())
+    """Let go of the rows whose time is over, of every table."""
+    sweep(timezone.now())
 
 
 @shared_task(name="workers.tasks.monitor.purge_nonces")

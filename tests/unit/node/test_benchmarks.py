@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from capabilities.refusal import Refusal
+from capabilities.retention import sweep
 from node import benchmarks
 from node.door import invoke
 from node.models import BenchmarkRun, Node, NodeEvent, Reservation
@@ -143,10 +144,11 @@ def test_a_machine_that_cannot_be_measured_says_so(node: Node, monkeypatch: pyte
     assert (row.status, "no disk" in row.reason) == ("failed", True)
 
 
+@pytest.mark.django_db(databases=["default", "nonces"])
 def test_old_figures_are_forgotten(node: Node) -> None:
     for _ in range(23):
         BenchmarkRun.objects.create(node=node, status="done")
-    assert benchmark.keep_newest(node) == 3
+    assert sweep(timezone.now()) == {"node.BenchmarkRun": 3}
 
 
 def test_the_behaviors(node: Node) -> None:

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
+from capabilities.retention import sweep
 from node.models import Node, NodeEvent, Onboarding, UsageSample
 from node.outside import OUTSIDE
 from node.registry import REGISTRY, Call
@@ -135,6 +136,7 @@ def test_a_process_that_cannot_measure_says_so(node: Node, monkeypatch: pytest.M
         invoke(node, "/dms/node/hardware/usage")
 
 
+@pytest.mark.django_db(databases=["default", "nonces"])
 def test_facts_and_samples_are_kept_and_forgotten(node: Node, probe: StillProbe) -> None:
     Node.objects.filter(pk=node.pk).update(hardware={})
     machine.record_facts(node)
@@ -145,9 +147,9 @@ def test_facts_and_samples_are_kept_and_forgotten(node: Node, probe: StillProbe)
     sample = latest_sample(node)
     assert sample is not None
     assert sample.ram_used_bytes == GIB
-    assert machine.forget_old(timezone.now()) == 0
+    assert sweep(timezone.now()) == {}
     later = timezone.now() + timedelta(seconds=NUMBERS.usage_retention_s + 1)
-    assert machine.forget_old(later) == 1
+    assert sweep(later) == {"node.UsageSample": 1}
     assert not UsageSample.objects.exists()
 
 

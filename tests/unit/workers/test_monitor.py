@@ -54,7 +54,7 @@ def test_overdue_promises_are_taken_back() -> None:
     assert not Reservation.objects.exists()
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(databases=["default", "nonces"])
 def test_old_samples_are_forgotten() -> None:
     node = make_node()
     long_ago = timezone.now() - timedelta(days=400)

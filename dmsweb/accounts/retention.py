@@ -1,0 +1,34 @@
+"""How long the rows of people stay, and those of the frameworks' own tables."""
+
+from __future__ import annotations
+
+from capabilities.numbers import NUMBERS
+from capabilities.retention import Aged, Rule, Stays
+
+DAY_S = 86_400.0
+BY_THE_CODE = "made from the code by migrations"
+RULES: list[Rule] = [
+    Stays(model="accounts.User", why="one for each person"),
+    Aged(
+        model="accounts.LoginLink",
+        why="goes a day after it can no longer be used",
+        moment="expires_at",
+        kept_s=DAY_S,
+    ),
+    Aged(
+        model="accounts.ApiToken",
+        why="goes some time after it has expired",
+        moment="expiry",
+        kept_s=NUMBERS.expired_kept_s,
+    ),
+    Aged(model="sessions.Session", why="goes when it has expired", moment="expire_date", kept_s=0.0),
+    Aged(
+        model="admin.LogEntry",
+        why="what people changed in the admin",
+        moment="action_time",
+        kept_s=NUMBERS.audit_kept_s,
+    ),
+    Stays(model="auth.Permission", why=BY_THE_CODE),
+    Stays(model="auth.Group", why="made by people; nothing here makes any"),
+    Stays(model="contenttypes.ContentType", why=BY_THE_CODE),
+]
