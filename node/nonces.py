@@ -1,4 +1,4 @@
-"""Nonces that have been accepted, remembered until their envelopes have expired, across restarts."""
+"""Nonces that have been accepted, remembered until their envelopes have expired, across restarts and restores."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from node.envelope import Envelope
 from node.models import SeenNonce
 
 NS = 1_000_000_000
-INSERT = "INSERT INTO node_seennonce (key, expires_ns) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+# The row that says up to which end messages are refused since a restore; no hash looks like it.
+FLOOR = "floor"
+INSERT = """
+    INSERT INTO node_seennonce (key, expires_ns) SELECT %s, %s
+    WHERE NOT EXISTS (SELECT 1 FROM node_seennonce WHERE key = %s AND expires_ns >= %s) ON CONFLICT DO NOTHING
+"""
 
 _lock = threading.Lock()
 _next_purge: dict[str, float] = {}
@@ -34,15 +39,36 @@ def accept(envelope: Envelope, now_ns: int) -> None:
     purge_when_due(now_ns)
     with connections[router.db_for_write(SeenNonce)].cursor() as cursor:
         # Beyond what a database integer holds, the moment is centuries away all the same.
-        cursor.execute(INSERT, [key_of_envelope(envelope), min(envelope.expires_ns, 2**63 - 1)])
+        ends_ns = min(envelope.expires_ns, 2**63 - 1)
+        cursor.execute(INSERT, [key_of_envelope(envelope), ends_ns, FLOOR, ends_ns])
         if cursor.rowcount == 1:
             return
+    _refuse_below_floor(ends_ns, now_ns)
     raise Refusal(
         "message_replayed",
         f"message {envelope.nonce} of {envelope.sender.id_did} has been received before",
         status=409,
         hint="each message needs a nonce of its own",
     )
+
+
+def _refuse_below_floor(ends_ns: int, now_ns: int) -> None:
+    floor = SeenNonce.objects.filter(key=FLOOR, expires_ns__gte=ends_ns).first()
+    if floor is None:
+        return
+    wait_s = max(1, -(-(floor.expires_ns - now_ns) // NS))
+    raise Refusal(
+        "message_before_restore",
+        "this site was restored from a backup and cannot know whether it has received this message before",
+        status=409,
+        hint=f"send it again in {wait_s} s, or with an expiry after {floor.expires_ns} ns",
+        retry_after_s=wait_s,
+    )
+
+
+def floor_set(until_ns: int) -> None:
+    """Refuse every message that ends before `until_ns`: which of them were accepted is not known (a restore)."""
+    SeenNonce.objects.update_or_create(key=FLOOR, defaults={"expires_ns": until_ns})
 
 
 def purge(now_ns: int) -> int:

@@ -147,6 +147,7 @@ def _never(why: str) -> Callable[[], str]:
 CHECKS: dict[str, Callable[[], str]] = {
     "docker": _docker,
     "postgres": _postgres,
+    "pg_dump": _program("pg_dump", package="postgresql-client"),
     "redis": _program("redis-server", "valkey-server", package="redis-server"),
     "chromium": _program("chromium", "chromium-browser", "google-chrome", package="chromium"),
     "go": _program("go", package="golang-go"),

@@ -75,3 +75,22 @@ def test_the_memory_outlives_the_connection():
     connections[router.db_for_write(SeenNonce)].close()
     with pytest.raises(Refusal, match="received before"):
         nonces.accept(envelope, time.time_ns())
+
+
+@pytest.mark.django_db(databases=["default", "nonces"])
+def test_after_a_restore_what_may_have_been_received_before_is_refused():
+    sender = Sender()
+    now = time.time_ns()
+    nonces.floor_set(now + 600 * NS)
+    old = sender.message(TO, "/test/echo", now_ns=now)
+    with pytest.raises(Refusal, match="restored from a backup") as caught:
+        nonces.accept(old, now)
+    assert caught.value.code == "message_before_restore"
+    assert caught.value.members["retry_after_s"] == 600
+    later = now + 590 * NS
+    fresh = sender.message(TO, "/test/echo", now_ns=later)
+    nonces.accept(fresh, later)
+    with pytest.raises(Refusal, match="received before"):
+        nonces.accept(fresh, later)
+    nonces.purge(now + int((600 + NUMBERS.nonce_kept_after_s + 1) * NS))
+    assert not SeenNonce.objects.filter(key=nonces.FLOOR).exists()

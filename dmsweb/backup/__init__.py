@@ -1,0 +1,1 @@
+"""Backup and restore of a site: one file that holds its databases, keys and secrets, taken while it runs."""
