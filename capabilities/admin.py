@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from capabilities.models import Anchor, AuditEntry, Identity, Token
+from capabilities.paging import KeyPaginator
 
 if TYPE_CHECKING:
     ModelAdmin = admin.ModelAdmin[Any]
@@ -15,14 +19,50 @@ else:
     ModelAdmin = admin.ModelAdmin
 
 
+def one_of(field: str, values: Iterable[str]) -> type[admin.SimpleListFilter]:
+    """Return a filter by values that are known: to look for those that occur would read every row there is."""
+
+    class OneOf(admin.SimpleListFilter):
+        title = parameter_name = field
+
+        def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+            return [(value, value) for value in values]
+
+        def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+            return queryset.filter(**{field: self.value()}) if self.value() else queryset
+
+    return OneOf
+
+
+class KeyChangeList(ChangeList):
+    """A list that reads the rows of its page alone, and of these what it shows."""
+
+    def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Return the rows that were asked for, without the documents that no list shows."""
+        rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        return rows.defer(*getattr(self.model_admin, "list_left_out", ()))
+
+    def get_results(self, request: HttpRequest) -> None:
+        """Take the only page of a short list from the paginator, too."""
+        super().get_results(request)
+        if not self.show_all and not self.multi_page:
+            self.result_list = self.paginator.page(1).object_list
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Shows rows that carry invariants: nothing is added, changed or deleted here."""
 
     show_full_result_count = False
     list_per_page = 50
+    paginator = KeyPaginator
+    list_left_out: tuple[str, ...] = ()
 
     class Media:
         css = {"all": ["dms/admin.css"]}
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        """Return the list that reads keys first."""
+        return KeyChangeList
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody."""

@@ -10,9 +10,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from capabilities.admin import ReadOnlyAdmin
+from capabilities.admin import ReadOnlyAdmin, one_of
+from capabilities.paging import under
 from capabilities.refusal import Refusal
+from deployments.ensemble.model import EXECUTORS
 from deployments.models import (
+    DOCUMENTS,
+    EVENT_KINDS,
     Allocation,
     AllocationAttempt,
     AllocationSample,
@@ -25,6 +29,7 @@ from deployments.models import (
     Quota,
 )
 from node.admin import ReservationAdmin, state_mark
+from node.models import DOCUMENTS as NODE_DOCUMENTS
 from node.models import Reservation
 from node.person import invoke
 
@@ -54,6 +59,7 @@ class DeploymentAdmin(ReadOnlyAdmin):
     list_display = ["name", "short", "status_shown", "owner", "orchestrator", "created_at", "reason"]
     list_filter = ["status", "only_tasks"]
     list_select_related = ["owner", "orchestrator"]
+    list_left_out = (*DOCUMENTS, *under("orchestrator", NODE_DOCUMENTS))
     search_fields = ["name", "id", "owner__name"]
     actions = ["shut_down", "delete_ended"]
 
@@ -102,8 +108,10 @@ class AllocationAdmin(ReadOnlyAdmin):
         "started_at",
         "ended_at",
     ]
-    list_filter = ["status", "executor", "type"]
+    list_filter = ["status", one_of("executor", EXECUTORS), one_of("type", ("task", "service"))]
     list_select_related = ["deployment", "node"]
+    list_left_out = ("spec", *under("deployment", DOCUMENTS), *under("node", NODE_DOCUMENTS))
+    ordering = ["-created_at", "id"]
     search_fields = ["id", "name"]
 
     @admin.display(description="status", ordering="status")
@@ -148,8 +156,10 @@ class DeploymentEventAdmin(ReadOnlyAdmin):
     """Timelines of deployments."""
 
     list_display = ["at", "deployment", "kind", "text", "actor"]
-    list_filter = ["kind"]
+    list_filter = [one_of("kind", EVENT_KINDS)]
+    ordering = ["-at", "-id"]
     list_select_related = ["deployment"]
+    list_left_out = under("deployment", DOCUMENTS)
     search_fields = ["text"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpResponseBase
 from django.utils.functional import cached_property
 from drf_spectacular.types import OpenApiTypes
@@ -16,10 +16,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from capabilities.asking import identity_of
-from deployments.listing import HEAVY
+from capabilities.paging import under
+from deployments import states
 from deployments.logquery import STREAMS
 from deployments.logstream import answer
 from deployments.models import (
+    DOCUMENTS,
     Allocation,
     AllocationAttempt,
     AllocationSample,
@@ -27,10 +29,16 @@ from deployments.models import (
     Deployment,
     DeploymentEvent,
 )
-from deployments.selectors import allocations_visible_to, deployment_get, visible_to
+from deployments.selectors import (
+    allocations_visible_to,
+    deployment_get,
+    events_visible_to,
+    visible_to,
+)
 from deployments.services.queue import places
 from deployments.spans import HINT
 from node.export import Exported
+from node.models import DOCUMENTS as NODE_DOCUMENTS
 from node.paging import page_of
 
 
@@ -222,13 +230,19 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
         "updated_at": ["gte", "lte"],
     }
     ordering_fields: ClassVar = ["created_at", "updated_at", "name", "status"]
-    search_fields: ClassVar = ["name", "id", "reason"]
+    search_fields: ClassVar = ["name", "^id"]
     ordering: ClassVar = ["-created_at", "-pk"]
+
+    def search_also(self, word: str) -> Q:
+        """Look for the word in reasons, too: of those in a state that has one, which spares reading all others."""
+        told = Deployment.objects.filter(status__in=states.WITH_REASON, reason__icontains=word)
+        return Q(pk__in=told.values("pk"))
 
     def get_queryset(self) -> QuerySet[Deployment]:
         """Return what the caller may see; lists leave the long documents in the database."""
         rows = visible_to(identity_of(self.request)).select_related("owner", "orchestrator")
-        return rows.defer(*HEAVY) if self.action == "list" else rows
+        left_out = (*DOCUMENTS, *under("orchestrator", NODE_DOCUMENTS))
+        return rows.defer(*left_out) if self.action == "list" else rows
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         """Return the serializer of a list or of one deployment."""
@@ -264,7 +278,7 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
     def get_queryset(self) -> QuerySet[Allocation]:
         """Return what the caller may see."""
         rows = allocations_visible_to(identity_of(self.request)).select_related("owner", "node")
-        return rows.defer("spec") if self.action == "list" else rows
+        return rows.defer("spec", *under("node", NODE_DOCUMENTS)) if self.action == "list" else rows
 
     @extend_schema(
         parameters=[
@@ -318,8 +332,7 @@ class EventViewSet(Exported, viewsets.ReadOnlyModelViewSet[DeploymentEvent]):
 
     def get_queryset(self) -> QuerySet[DeploymentEvent]:
         """Return what the caller may see."""
-        visible = visible_to(identity_of(self.request))
-        return DeploymentEvent.objects.filter(deployment__in=visible.values("pk"))
+        return events_visible_to(identity_of(self.request))
 
 
 class BidViewSet(viewsets.ReadOnlyModelViewSet[Bid]):

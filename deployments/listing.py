@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from django.core.paginator import Page, Paginator
-from django.db.models import Count, Q, QuerySet
+from django.core.paginator import Page
+from django.db.models import Case, CharField, Count, F, Q, QuerySet, Value, When
 
 from capabilities.models import Identity
-from deployments.models import Allocation, Deployment
+from capabilities.paging import KeyPaginator
+from deployments.models import DOCUMENTS, Allocation, Deployment
 from deployments.selectors import visible_to
 from deployments.services.queue import places as queue_places
 
 PAGE_ROWS = 50
 SORTS = {"created": "created_at", "name": "name", "status": "status", "owner": "owner__name"}
 DEFAULT_SORT = "-created"
-HEAVY = ("source", "ensemble", "manifest", "reasons", "demand")
+# A state that people see: Preparing, but waiting for room.
+QUEUED = "queued"
+SHOWN_STATES = (QUEUED, *Deployment.Status.values)
 
 # No field is longer, and databases give up on patterns of some 50 kB.
 SEARCH_MAX = 255
@@ -105,7 +108,18 @@ def deployment_rows(deployments: list[Deployment]) -> list[Row]:
 
 def light(rows: QuerySet[Deployment]) -> QuerySet[Deployment]:
     """Leave out what no list shows and join what every list shows."""
-    return rows.select_related("owner").defer(*HEAVY)
+    return rows.select_related("owner").defer(*DOCUMENTS)
+
+
+def _waiting() -> Q:
+    return Q(status=Deployment.Status.PREPARING, queued_at__isnull=False)
+
+
+def _totals(rows: QuerySet[Deployment]) -> dict[str, int]:
+    """Return how many there are in each state as people see it."""
+    shown = Case(When(_waiting(), then=Value(QUEUED)), default=F("status"), output_field=CharField())
+    lines = rows.order_by().annotate(shown=shown).values("shown").annotate(count=Count("pk"))
+    return {line["shown"]: line["count"] for line in lines}
 
 
 def listing(identity: Identity, asked: Mapping[str, str]) -> Listing:
@@ -118,11 +132,14 @@ def listing(identity: Identity, asked: Mapping[str, str]) -> Listing:
         rows = rows.filter(Q(name__icontains=search) | Q(id__startswith=search.lower()))
     if owner:
         rows = rows.filter(Q(owner__name__icontains=owner) | Q(owner__did=owner))
-    totals = {
-        line["status"]: line["count"] for line in rows.order_by().values("status").annotate(count=Count("pk"))
-    }
-    if status in Deployment.Status.values:
-        rows = rows.filter(status=status)
+    totals = _totals(rows)
+    if status == QUEUED:
+        rows = rows.filter(_waiting())
+    elif status in SHOWN_STATES:
+        rows = rows.filter(status=status).exclude(_waiting())
     ordered = light(rows).order_by(f"{'-' if sort.startswith('-') else ''}{field}", "-id")
-    page = Paginator(ordered, PAGE_ROWS).get_page(asked.get("page", "1"))
+    pages = KeyPaginator(ordered, PAGE_ROWS)
+    # What the totals have counted need not be counted again.
+    pages.count = totals.get(status, 0) if status in SHOWN_STATES else sum(totals.values())
+    page = pages.get_page(asked.get("page", "1"))
     return Listing(deployment_rows(list(page.object_list)), page, totals, search, status, owner, sort)

@@ -8,6 +8,23 @@ from django.utils import timezone
 from capabilities.models import Identity
 from node.models import Node
 
+# What no list of deployments shows; long, so it is left in the database.
+DOCUMENTS = ("source", "ensemble", "manifest", "reasons", "demand")
+# What a line of a timeline can be about.
+EVENT_KINDS = (
+    "status",
+    "notice",
+    "bid",
+    "commit",
+    "queue",
+    "allocation",
+    "progress",
+    "health",
+    "recovery",
+    "exec",
+    "shutdown",
+)
+
 
 class Deployment(models.Model):
     """One ensemble being brought up, running or ended. Names of states are stored, never numbers.
@@ -68,9 +85,38 @@ class Deployment(models.Model):
     class Meta:
         ordering = ["-created_at"]
         indexes = [
-            models.Index(fields=["owner", "-created_at"], name="deployment_of_owner"),
-            # The sweep over unfinished work.
-            models.Index(fields=["status", "updated_at"], name="deployment_unfinished"),
+            # Every list: filters, counts and sorts without a look at the rows, which documents make long.
+            models.Index(
+                fields=[
+                    "owner",
+                    "-created_at",
+                    "id",
+                    "delete_wanted",
+                    "status",
+                    "queued_at",
+                    "name",
+                    "updated_at",
+                    "only_tasks",
+                ],
+                name="deployment_listed",
+            ),
+            # The few that are being deleted, which every list leaves out.
+            models.Index(fields=["id"], condition=models.Q(delete_wanted=True), name="deployment_deleted"),
+            # The same for one state, and the sweep over unfinished work.
+            models.Index(
+                fields=[
+                    "status",
+                    "-created_at",
+                    "id",
+                    "owner",
+                    "delete_wanted",
+                    "queued_at",
+                    "name",
+                    "updated_at",
+                    "only_tasks",
+                ],
+                name="deployment_in_status",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -137,8 +183,15 @@ class Allocation(models.Model):
     ended_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        ordering = ["deployment", "level", "id"]
-        indexes = [models.Index(fields=["node", "status"], name="allocation_on_node")]
+        ordering = ["deployment_id", "level", "id"]
+        indexes = [
+            models.Index(fields=["node", "status"], name="allocation_on_node"),
+            # Every list, as with deployments.
+            models.Index(
+                fields=["owner", "-created_at", "id", "deployment", "status", "type", "executor"],
+                name="allocation_listed",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.ensemble_node}.{self.name}"
@@ -162,7 +215,7 @@ class AllocationAttempt(models.Model):
     exit_code = models.IntegerField(null=True, blank=True)
 
     class Meta:
-        ordering = ["allocation", "number"]
+        ordering = ["allocation_id", "number"]
         constraints = [
             models.UniqueConstraint(fields=["allocation", "number"], name="attempt_number_once"),
             models.UniqueConstraint(
@@ -224,7 +277,11 @@ class DeploymentEvent(models.Model):
 
     class Meta:
         ordering = ["at", "id"]
-        indexes = [models.Index(fields=["deployment", "at"], name="deployment_timeline")]
+        indexes = [
+            models.Index(fields=["deployment", "at"], name="deployment_timeline"),
+            # What happened last, whatever to.
+            models.Index(fields=["at", "id"], name="deployment_events_newest"),
+        ]
 
     def __str__(self) -> str:
         return self.text

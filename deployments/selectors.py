@@ -7,14 +7,23 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from capabilities.models import Identity
+from capabilities.paging import under
 from capabilities.refusal import Refusal, not_found
 from capabilities.services import is_root
 from deployments import states
-from deployments.models import Allocation, AllocationTombstone, Deployment, ExecSession
+from deployments.models import (
+    DOCUMENTS,
+    Allocation,
+    AllocationTombstone,
+    Deployment,
+    DeploymentEvent,
+    ExecSession,
+)
 
 # Beyond it nothing can begin with a key, and a pattern of 50 kB is more than SQLite takes.
 ID_LENGTH = 64
 SHOWN = 5
+LATEST = 25
 
 
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
@@ -25,8 +34,36 @@ def visible_to(identity: Identity) -> QuerySet[Deployment]:
 
 def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
     """Return the allocations this identity may see: its own, or all for a root of the node."""
-    rows = Allocation.objects.filter(deployment__delete_wanted=False)
+    # Leaving out the few that are being deleted spares a look at the deployment of every row.
+    rows = Allocation.objects.exclude(deployment__in=_deleted())
     return rows if is_root(identity) else rows.filter(owner=identity)
+
+
+def events_visible_to(identity: Identity) -> QuerySet[DeploymentEvent]:
+    """Return the lines of timelines this identity may see: those of its own deployments, or all for a root."""
+    if is_root(identity):
+        return DeploymentEvent.objects.exclude(deployment__in=_deleted())
+    return DeploymentEvent.objects.filter(deployment__in=visible_to(identity).values("pk"))
+
+
+def latest_events(identity: Identity, count: int) -> list[DeploymentEvent]:
+    """Return what happened last to the deployments this identity may see, without progress, newest first.
+
+    A root sees everybody's, which an index gives in order. For others that index may have to pass over any number
+    of lines of other people; only their latest deployments are looked at, unfinished or not.
+    """
+    rows = events_visible_to(identity)
+    if not is_root(identity):
+        mine = visible_to(identity)
+        latest = mine.order_by("-updated_at").values_list("pk", flat=True)
+        keys = {*latest[:LATEST], *latest.filter(status__in=states.UNFINISHED)[:LATEST]}
+        rows = DeploymentEvent.objects.filter(deployment_id__in=keys)
+    rows = rows.exclude(kind="progress").select_related("deployment")
+    return list(rows.defer(*under("deployment", DOCUMENTS)).order_by("-at", "-id")[:count])
+
+
+def _deleted() -> QuerySet[Deployment, str]:
+    return Deployment.objects.filter(delete_wanted=True).values_list("pk", flat=True)
 
 
 def tombstones_visible_to(identity: Identity) -> QuerySet[AllocationTombstone]:

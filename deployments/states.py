@@ -45,6 +45,8 @@ ARROWS: Mapping[str, frozenset[str]] = MappingProxyType(
 INITIAL = PREPARING
 TERMINAL = frozenset(state for state, following in ARROWS.items() if not following)
 UNFINISHED = frozenset(ARROWS) - TERMINAL
+# Those in which something may be said about why it is where it is.
+WITH_REASON = frozenset(ARROWS) - {COMPLETED}
 BEFORE_RUNNING = frozenset({PREPARING, COMMITTING, PROVISIONING})
 
 ALLOCATION_ARROWS: Mapping[str, frozenset[str]] = MappingProxyType(

@@ -13,8 +13,7 @@ from capabilities.refusal import Refusal
 from deployments.detail import deployment_page
 from deployments.ensemble import parse
 from deployments.examples import examples
-from deployments.listing import listing
-from deployments.models import Deployment
+from deployments.listing import SHOWN_STATES, listing
 from deployments.selectors import visible_to
 from deployments.stats_views import WINDOWS, figures
 from node import door
@@ -35,7 +34,7 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
     identity = identity_of(request)
     context = {
         "listing": listing(identity, request.GET.dict()),
-        "states": Deployment.Status.values,
+        "states": SHOWN_STATES,
         "columns": COLUMNS,
         "may_deploy": door.may(identity, NEW),
     }

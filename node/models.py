@@ -10,6 +10,9 @@ from django.utils import timezone
 
 from capabilities.models import Identity
 
+# What no list that names a node needs of it.
+DOCUMENTS = ("hardware", "executors", "location", "allowances", "price", "preferences", "public_key")
+
 
 class Node(models.Model):
     """A machine of this site with its own key. Facts are split by who writes them.

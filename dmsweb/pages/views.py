@@ -15,9 +15,8 @@ from capabilities.selectors import audit_visible_to
 from capabilities.services import is_root
 from deployments import states
 from deployments.listing import SEARCH_MAX, deployment_rows, light
-from deployments.models import DeploymentEvent
 from deployments.quota_view import quota_meters
-from deployments.selectors import visible_to
+from deployments.selectors import latest_events, visible_to
 from dmsweb.pages.context import bar
 from node import door
 from node.models import Node
@@ -44,8 +43,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         ended = light(mine.filter(status__in=states.TERMINAL)).order_by("-created_at")
         unfinished += list(ended[: SHOWN - len(unfinished)])
     rows = deployment_rows(unfinished)
-    happened = DeploymentEvent.objects.filter(deployment__in=mine).select_related("deployment")
-    recent += list(happened.exclude(kind="progress").order_by("-at", "-id")[:SHOWN])
+    recent += latest_events(identity, SHOWN)
     if node is not None:
         recent += list(node_events_visible_to(identity).filter(node=node).order_by("-at", "-id")[:SHOWN])
     recent.sort(key=lambda event: event.at, reverse=True)  # type: ignore[attr-defined]
