@@ -167,6 +167,13 @@ class Numbers:
     audit_entries_max: int = 1_000_000
     expired_kept_s: float = 30 * 86_400.0  # tokens and links, after they have ended
 
+    # Log lines that are sent somewhere: how many wait at most, how many go at once, how long a try may take.
+    logger_look_s: float = 5.0  # between two looks at the settings
+    logger_queue_max: int = 10_000
+    logger_batch_max: int = 1_000
+    logger_timeout_s: float = 10.0
+    logger_backoff_max_s: float = 60.0
+
     # People and pages.
     login_link_lifetime_s: float = 600.0
     role_grant_lifetime_s: float = 3650 * 86_400.0

@@ -20,7 +20,11 @@ class DeploymentsConfig(AppConfig):
         import deployments.behaviors_removal
         import deployments.behaviors_stats
         import deployments.exec_door  # noqa: F401
+        from deployments.metrics import of_deployments
         from deployments.services.room import on_freed
         from node.freed import freed
+        from node.metrics import SOURCES
 
+        if of_deployments not in SOURCES:
+            SOURCES.append(of_deployments)
         freed.connect(on_freed, dispatch_uid="deployments.room")

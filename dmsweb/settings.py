@@ -69,6 +69,7 @@ INSTALLED_APPS = [
     "dmsweb.pages",
 ]
 MIDDLEWARE = [
+    "dmsweb.api.request_id.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -218,8 +219,24 @@ REST_KNOX = {"TOKEN_TTL": None, "AUTH_HEADER_PREFIX": "Bearer"}
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["stderr"], "level": env_text("DMS_LOG_LEVEL", "INFO")},
-    "loggers": {"httpx": {"level": "WARNING"}, "docker": {"level": "WARNING"}},
+    "formatters": {
+        "json": {"()": "node.logger.lines.JsonLines"},
+        "text": {"()": "node.logger.lines.TextLines"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            # The supervisor's processes write JSON into their files; a terminal gets text.
+            "formatter": "json" if env_text("DMS_LOG_FORMAT", "text") == "json" else "text",
+        }
+    },
+    "root": {"handlers": ["stderr"], "level": env_text("DMS_LOG_LEVEL", "INFO").upper()},
+    "loggers": {
+        "httpx": {"level": "WARNING"},
+        "docker": {"level": "WARNING"},
+        # A line for each task that comes and goes would drown the rest: sweeps come every few seconds.
+        "celery.worker.strategy": {"level": "WARNING"},
+        "celery.app.trace": {"level": "WARNING"},
+        "celery.beat": {"level": "WARNING"},
+    },
 }

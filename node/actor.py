@@ -40,6 +40,7 @@ from node.dispatch import LIMITER, find, not_authorized, run
 from node.envelope import Envelope, Payload, compose
 from node.handle import EMPTY, Handle
 from node.limiter import rate_limit_exceeded
+from node.logger import context
 from node.mailbox import Mailbox
 from node.models import Node
 from node.record import record
@@ -254,7 +255,13 @@ class Actor:
         remote_addr: str,
         topic: str,
     ) -> Payload:
+        request_id = context.request_id() or uuid.uuid4().hex
+
         def work() -> Payload:
+            with context.bind(request=request_id):
+                return answered()
+
+        def answered() -> Payload:
             now_ns = self._clock()
             envelope.check_expiry(now_ns, max_ahead_s=float("inf"))
             # Not before it leaves the mailbox: what a full mailbox refused may be sent again as it is.
@@ -265,7 +272,7 @@ class Actor:
                 now=timezone.now(),
                 source="peer",
                 remote_addr=remote_addr,
-                request_id=uuid.uuid4().hex,
+                request_id=request_id,
                 expires_at=_moment(envelope.expires_ns),
                 is_root=admitted.root,
             )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from capabilities.context import Decision
 from capabilities.models import AuditEntry
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal
+from node.counters import INVOCATION_SECONDS, INVOCATIONS
 from node.limiter import Limiter, Limits
 from node.message import Message
 from node.record import SECRET, record
@@ -73,6 +75,7 @@ def run(entry: Behavior, call: Call, payload: Any, decision: Decision, topic: st
 def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[str] = ()) -> Message:
     """Parse, run and record one allowed invocation; Refusal says what was wrong."""
     outcome, reason = AuditEntry.Outcome.ALLOWED, ""
+    begin = time.perf_counter()
     try:
         return entry.handler(call, parse(entry, payload))
     except Refusal as refusal:
@@ -89,6 +92,10 @@ def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[
             request_id=call.request_id,
         ) from error
     finally:
+        INVOCATIONS.labels(entry.path, outcome).inc()
+        INVOCATION_SECONDS.labels(entry.path).observe(time.perf_counter() - begin)
+        if entry.changes:
+            logger.info("%s %s", entry.path, outcome, extra={"behavior": entry.path, "source": call.source})
         if entry.changes or outcome != AuditEntry.Outcome.ALLOWED:
             record(
                 call.invoker.did,

@@ -18,6 +18,7 @@ from capabilities.services import authorize, is_root
 from node.actor import local_actor
 from node.dispatch import find, not_authorized, run
 from node.envelope import Envelope
+from node.logger import context
 from node.message import Message
 from node.models import Node
 from node.record import record
@@ -63,7 +64,7 @@ def invoke(
         now=timezone.now(),
         source=source,
         remote_addr=remote_addr,
-        request_id=request_id or uuid.uuid4().hex,
+        request_id=request_id or context.request_id() or uuid.uuid4().hex,
         expires_at=expires_at,
         is_root=is_root(identity),
     )

@@ -236,6 +236,25 @@ class NodeEvent(models.Model):
         return self.text
 
 
+class LoggerSettings(models.Model):
+    """How a node's processes log, and where lines are sent. Without this row: as the environment says, nowhere."""
+
+    node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="logger")
+    level = models.CharField(max_length=8, default="info")
+    interval_s = models.PositiveIntegerField(default=5, help_text="Between two sendings.")
+    url = models.CharField(max_length=500, blank=True, help_text="Elasticsearch index that takes lines.")
+    elastic_enabled = models.BooleanField(default=False)
+    apm_url = models.CharField(max_length=500, blank=True, help_text="OTLP over HTTP: lines go there.")
+    sealed_api_key = models.BinaryField(
+        null=True, blank=True, editable=False, help_text="Encrypted under the site's key."
+    )
+    version = models.PositiveIntegerField(default=1, editable=False, help_text="Raised by each change.")
+    updated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return f"logging of {self.node}"
+
+
 class SeenNonce(models.Model):
     """A nonce that has been accepted, kept until its envelope expires. Lives in a database of its own on SQLite."""
 

@@ -20,6 +20,7 @@ OPEN = (BenchmarkRun.Status.WANTED, BenchmarkRun.Status.RUNNING)
 RULES: list[Rule] = [
     Stays(model="node.Node", why="one for each machine of the site"),
     Follows(model="node.Onboarding", why="one for each node", parent="node.Node"),
+    Follows(model="node.LoggerSettings", why="one for each node", parent="node.Node"),
     Stays(
         model="node.Reservation",
         why="deleted when its allocation gives back what it held; what a node offers bounds the number",

@@ -12,15 +12,23 @@ from typing import Any
 from celery import current_app
 from django.db import transaction
 
+from node.logger.context import request_id
+
 logger = logging.getLogger(__name__)
+# The header of a message that says for which request the task works.
+REQUEST_HEADER = "dms_request"
 
 
 def wake(task: str, *args: Any, queue: str) -> None:
     """Send `task` with `args` to `queue` once the current transaction has committed."""
 
+    headers = {REQUEST_HEADER: request_id()} if request_id() else None
+
     def send() -> None:
         try:
-            current_app.send_task(task, args=list(args), queue=queue, ignore_result=True, retry=False)
+            current_app.send_task(
+                task, args=list(args), queue=queue, ignore_result=True, retry=False, headers=headers
+            )
         except Exception as error:  # noqa: BLE001 - any broker failure: the sweep finds the row
             logger.warning("wake %s%r on %s failed, the sweep will find it: %s", task, args, queue, error)
 

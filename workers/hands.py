@@ -6,6 +6,8 @@ Nothing is lost with these threads: the rows say what is to be done, and the swe
 
 from __future__ import annotations
 
+import contextvars
+import functools
 import logging
 import threading
 from collections import OrderedDict
@@ -39,7 +41,8 @@ class Hands:
         with self._condition:
             if key in self._waiting or key in self._held:
                 return False
-            self._waiting[key] = work
+            # What the caller works for (log ids) holds for the hand that does it, too.
+            self._waiting[key] = functools.partial(contextvars.copy_context().run, work)
             if self._idle >= len(self._waiting):
                 self._condition.notify()
             elif self._threads < self._limit:

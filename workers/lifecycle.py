@@ -13,6 +13,7 @@ from django.db import close_old_connections
 
 from deployments.services.allocations import drop_leases
 from node.selectors import local_node
+from node.services import logger as logger_settings
 from node.services.machine import node_event, record_facts, record_sample
 from workers import reconcile, run
 from workers.executors.base import Executor
@@ -72,6 +73,7 @@ def forget_claims(**_: Any) -> None:
 @worker_ready.connect
 def begin(**_: Any) -> None:
     """Take over this node's work in a thread of its own, so that the queues are served at once."""
+    logger_settings.start()
     threading.Thread(target=_take_over, name="take-over", daemon=True).start()
 
 

@@ -30,6 +30,7 @@ from deployments.services.allocations import (
     let_go,
     renew,
 )
+from node.logger.context import about, bind
 from node.resources import Resources
 from workers.executors.base import (
     Cause,
@@ -119,6 +120,7 @@ def request_of(allocation: Allocation) -> ExecutionRequest:
     )
 
 
+@about("allocation")
 def allocation_start(allocation_id: str) -> None:
     """Start the allocation if it waits for that and nobody else is at it."""
     allocation = claim(allocation_id, now=timezone.now(), lease_s=NUMBERS.step_lease_s)
@@ -170,6 +172,7 @@ def _failed_to_start(allocation: Allocation, error: ExecutorError) -> None:
     _finish(allocation, Ending(cause, error.detail))
 
 
+@about("allocation")
 def allocation_stop(allocation_id: str) -> None:
     """Stop the allocation if that is wanted and nobody else is at it."""
     allocation = claim(
@@ -203,6 +206,12 @@ def collect(execution_id: str) -> None:
     )
     if allocation is None or allocation.status != Allocation.Status.RUNNING:
         return
+    with bind(allocation=allocation.pk, deployment=allocation.deployment_id):
+        _collect(allocation)
+
+
+def _collect(allocation: Allocation) -> None:
+    execution_id = allocation.execution_id
     try:
         execution = executor_of(allocation).inspect(execution_id)
     except ExecutorError as error:

@@ -29,6 +29,7 @@ from deployments.services.late import waited_for
 from deployments.services.manifest import manifest_refresh
 from deployments.services.quota import demand_in, enforce
 from deployments.services.timeline import move, record
+from node.logger.context import about
 from node.models import Node
 from node.outside import OUTSIDE
 from node.services.ledger import release
@@ -52,6 +53,7 @@ def under_way(node: Node) -> list[str]:
     return list(waiting.order_by("created_at").values_list("pk", flat=True))
 
 
+@about("deployment")
 def deployment_advance(deployment_id: str) -> str:
     """Take every step that is possible now and return the status that was reached ("" when there is no such row)."""
     usage: Mapping[str, Any] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -10,6 +11,9 @@ from django.utils import timezone
 from deployments import states
 from deployments.models import Allocation, Deployment, DeploymentEvent
 from node.live import changed
+from node.logger.context import bind
+
+logger = logging.getLogger(__name__)
 
 
 class IllegalArrow(Exception):
@@ -72,4 +76,6 @@ def move(
     if reason:
         data["reason"] = reason
     record(deployment, "status", text, actor=actor, **data)
+    with bind(deployment=deployment.pk):
+        logger.info("%s: %s -> %s: %s", deployment, source, target, reason or text)
     announce(deployment)

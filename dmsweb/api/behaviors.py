@@ -32,7 +32,6 @@ class BehaviorView(APIView):
             payload=body_of(request),
             source=source_of(request),
             remote_addr=address_of(request),
-            request_id=request.META.get("HTTP_X_REQUEST_ID", "")[:64],
         )
         return Response(message.wire())
 

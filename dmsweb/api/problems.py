@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from capabilities.refusal import Reason, Refusal
+from node.logger.context import request_id as current_request
 
 logger = logging.getLogger(__name__)
 
@@ -48,7 +49,7 @@ def of(error: Exception) -> Refusal:
         return Refusal("not_authorized", str(error) or "not allowed", status=403)
     if isinstance(error, exceptions.APIException):
         return _of_framework(error)
-    request_id = uuid.uuid4().hex
+    request_id = current_request() or uuid.uuid4().hex
     logger.error("request %s failed", request_id, exc_info=error)
     return Refusal(
         "internal_error",

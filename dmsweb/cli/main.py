@@ -57,6 +57,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "prune": ("dmsweb.cli.removal:prune", "Delete what ended before a time, or all that ended."),
     "behaviors": ("dmsweb.cli.actor:behaviors", "Every behavior with the schemas of its messages."),
     "actor": ("dmsweb.cli.actor:actor", "Invoke behaviors and send messages."),
+    "logger": ("dmsweb.cli.logger:logger", "How the node logs and where lines go; options change it."),
     "backup": ("dmsweb.cli.backup:backup", "Save the site as one file, also while it runs."),
     "restore": ("dmsweb.cli.backup:restore", "Put a saved site into an empty home."),
     "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),

@@ -24,10 +24,17 @@ def site_environment(home: Home, bind: str, port: int) -> dict[str, str]:
         "DMS_HOME": str(home.root),
         "DMS_PORT": str(port),
         "DMS_ALLOWED_HOSTS": ",".join(hosts),
+        "PROMETHEUS_MULTIPROC_DIR": str(metrics_folder(home)),
+        "DMS_LOG_FORMAT": os.environ.get("DMS_LOG_FORMAT") or "json",
         "PYTHONUNBUFFERED": "1",
         # glibc makes an arena a thread otherwise: the worker's threads would cost tens of MB.
         "MALLOC_ARENA_MAX": "2",
     }
+
+
+def metrics_folder(home: Home) -> Path:
+    """Return where the processes share what they count."""
+    return home.path("run", "metrics")
 
 
 def broker_recipe(home: Home, environment: dict[str, str]) -> Recipe | None:
@@ -44,7 +51,7 @@ def web_recipe(home: Home, environment: dict[str, str], listener: socket.socket)
     return Recipe(
         "web",
         _python("dmsweb.launch.web"),
-        {**environment, "DMS_LISTEN_FD": str(descriptor)},
+        {**environment, "DMS_PROCESS": "web", "DMS_LISTEN_FD": str(descriptor)},
         home.path("log", "web.log"),
         wants_keys=True,
         descriptors=(descriptor,),
@@ -56,7 +63,12 @@ def worker_recipe(home: Home, environment: dict[str, str], node_id: str) -> Reci
     return Recipe(
         "worker",
         _python("workers.celery_worker"),
-        {**environment, "DMS_NODE_ID": node_id, "DMS_ALIVE_FILE": str(alive_file(home))},
+        {
+            **environment,
+            "DMS_PROCESS": "worker",
+            "DMS_NODE_ID": node_id,
+            "DMS_ALIVE_FILE": str(alive_file(home)),
+        },
         home.path("log", "worker.log"),
         wants_keys=True,
     )

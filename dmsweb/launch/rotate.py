@@ -6,6 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
+from node.logger.lines import plain
+
 
 def rotate(log: Path, max_bytes: int) -> bool:
     """Move the content to `.1` and empty the file once it is larger; True when that happened.
@@ -32,4 +34,4 @@ def last_line(log: Path) -> str:
             ]
     except OSError:
         return ""
-    return lines[-1] if lines else ""
+    return plain(lines[-1]) if lines else ""

@@ -107,6 +107,9 @@ class Supervisor:
         self.stopping = True
 
     def _start(self) -> None:
+        # Counters begin anew with the site; they must exist before the first process counts.
+        shutil.rmtree(recipes.metrics_folder(self.home), ignore_errors=True)
+        recipes.metrics_folder(self.home).mkdir(mode=0o700)
         environment = recipes.site_environment(self.home, self.bind, self.port)
         self._preparing = Preparing(self.home, environment, lambda text: self.report.say(progress=text))
         broker = recipes.broker_recipe(self.home, environment)

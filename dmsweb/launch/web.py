@@ -17,6 +17,8 @@ def main() -> None:
         "dmsweb.asgi:application",
         lifespan="off",
         access_log=bool(os.environ.get("DMS_ACCESS_LOG")),
+        # Django's settings configure logging: uvicorn's own would write lines of another form.
+        log_config=None,
         log_level=os.environ.get("DMS_LOG_LEVEL", "info").lower(),
         server_header=False,
         # Only a proxy that the operator names (by default one on this machine) may say who the visitor is.
@@ -24,6 +26,10 @@ def main() -> None:
         forwarded_allow_ips=os.environ.get("DMS_TRUSTED_PROXIES", "127.0.0.1,::1") if public else None,
         timeout_graceful_shutdown=GRACE_S,
     )
+    config.load_app()
+    from node.services import logger
+
+    logger.start()
     listener = socket.socket(fileno=int(os.environ["DMS_LISTEN_FD"]))
     uvicorn.Server(config).run(sockets=[listener])
 
