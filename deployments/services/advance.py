@@ -21,7 +21,7 @@ from deployments.ensemble.model import Ensemble
 from deployments.explain import Line, line, not_placed, too_late
 from deployments.failures import LIMITS, failure_line
 from deployments.health import ready
-from deployments.models import Allocation, BidRequest, Deployment
+from deployments.models import DOCUMENTS, Allocation, BidRequest, Deployment
 from deployments.services import bidding, queue
 from deployments.services.allocations import allocations_stop, ask_start, terminate_pending
 from deployments.services.commit import commit_placement
@@ -66,6 +66,8 @@ def deployment_advance(deployment_id: str) -> str:
             deployment = (
                 Deployment.objects.select_for_update(of=("self",), no_key=True)
                 .select_related("owner", "orchestrator__identity")
+                # Most steps read none of them, and it is called at the start of every allocation.
+                .defer(*DOCUMENTS)
                 .filter(pk=deployment_id)
                 .first()
             )

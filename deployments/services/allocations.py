@@ -15,8 +15,9 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from capabilities.paging import under
 from deployments import states
-from deployments.models import Allocation, Deployment
+from deployments.models import DOCUMENTS, Allocation, Deployment
 from deployments.services.health import first_health
 from deployments.services.manifest import manifest_refresh
 from deployments.services.recovery import (
@@ -73,7 +74,8 @@ def claim(allocation_id: str, *, now: datetime, lease_s: float) -> Allocation | 
     )
     if not taken:
         return None
-    return Allocation.objects.select_related("deployment", "owner", "node__identity").get(pk=allocation_id)
+    rows = Allocation.objects.select_related("deployment", "owner", "node__identity")
+    return rows.defer(*under("deployment", DOCUMENTS)).get(pk=allocation_id)
 
 
 def claim_end(allocation: Allocation, *, now: datetime, lease_s: float) -> bool:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from django.db.models import F
+
+from capabilities.paging import under
 from deployments.ensemble.manifest import (
     allocation_manifest,
     dns_record,
@@ -12,19 +16,26 @@ from deployments.ensemble.manifest import (
 )
 from deployments.models import Allocation, Deployment
 from node.handle import Handle
+from node.models import DOCUMENTS as NODE_DOCUMENTS
 from node.models import Node
 
 
 def manifest_refresh(deployment: Deployment) -> None:
     """Compute the manifest from the rows and store it."""
-    allocations = list(deployment.allocations.select_related("node__identity"))
-    body = deployment.ensemble.get("V1", {})
+    rows = deployment.allocations.select_related("node__identity").annotate(
+        health_check=F("spec__healthcheck")
+    )
+    # As every start of an allocation comes here, of the long documents only what is shown is read.
+    left_out = tuple(name for name in NODE_DOCUMENTS if name != "location")
+    allocations = list(rows.defer("spec", *under("node", left_out)))
+    asked = Deployment.objects.filter(pk=deployment.pk)
+    contracts = asked.values_list("ensemble__V1__contracts", flat=True).first()
     manifest = ensemble_manifest(
         id=deployment.pk,
         orchestrator=_handle(deployment.orchestrator),
         allocations={str(row): _allocation(row) for row in allocations},
         nodes=_nodes(allocations),
-        contracts=body.get("contracts", {}),
+        contracts=contracts or {},
         subnet={"dns_records": {dns_record(row.dns_name): row.priv_addr for row in allocations}},
         metadata=deployment.metadata,
     )
@@ -36,7 +47,7 @@ def _handle(node: Node) -> dict[str, Any]:
     return Handle.of_did(node.identity.did).document()
 
 
-def _nodes(allocations: list[Allocation]) -> dict[str, Any]:
+def _nodes(allocations: Sequence[Allocation]) -> dict[str, Any]:
     held: dict[str, list[Allocation]] = {}
     for row in allocations:
         held.setdefault(row.ensemble_node, []).append(row)
@@ -52,7 +63,7 @@ def _nodes(allocations: list[Allocation]) -> dict[str, Any]:
     }
 
 
-def _allocation(row: Allocation) -> dict[str, Any]:
+def _allocation(row: Any) -> dict[str, Any]:
     return allocation_manifest(
         id=row.pk,
         type=row.type,
@@ -62,5 +73,5 @@ def _allocation(row: Allocation) -> dict[str, Any]:
         status=row.status,
         priv_addr=row.priv_addr,
         ports=row.ports,
-        healthcheck=row.spec.get("healthcheck", {}),
+        healthcheck=row.health_check or {},
     )
