@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -218,6 +219,90 @@ def test_cancel_works_in_each_phase(live: Site) -> None:
         assert working.reached(live, deployment, "Completed")["Reason"] == ""
     again = live.cli("cancel", running, check=False)
     assert again.returncode == 1
+
+
+def test_each_quota_is_refused_with_its_numbers(live: Site) -> None:
+    live.cli("user", "add", "carol")
+    token = live.json("user", "token", "carol")["token"]
+    limits = {"deployments": "1", "memory": "100MiB", "disk": "100MiB", "gpus": "0", "running-time": "60"}
+    options = [word for name, value in limits.items() for word in (f"--{name}", value)]
+    live.json("user", "quota", "carol", *options)
+
+    def submit(document: dict[str, Any]) -> httpx.Response:
+        return httpx.post(
+            f"{live.url}/api/v1/dms/node/deployment/new",
+            json={"Ensemble": json.dumps(document)},
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+        )
+
+    def asking(**changes: Any) -> dict[str, Any]:
+        document = tree(0.1)
+        resources = document["allocations"]["one"]["resources"]
+        resources |= {name: changes.pop(name) for name in ("ram", "disk", "gpus") if name in changes}
+        return document | changes
+
+    card = {"vendor": "nvidia", "vram": "1GiB"}
+    refused = {
+        "quota of memory: 0 B used, 128 MiB wanted, 100 MiB allowed": asking(ram={"size": "128MiB"}),
+        "quota of disk: 0 B used, 128 MiB wanted, 100 MiB allowed": asking(disk={"size": "128MiB"}),
+        "quota of GPUs: 0 GPUs used, 1 GPU wanted, 0 GPUs allowed": asking(gpus=[card]),
+        "quota of running time: 90 s wanted, 60 s allowed": asking(max_runtime="90s"),
+    }
+    for message, document in refused.items():
+        answer = submit(document)
+        assert (answer.status_code, answer.json()["detail"]) == (409, message), answer.text
+    working.reached(live, submit(asking()).json()["EnsembleID"], "Running")
+    again = submit(asking()).json()
+    first = again["detail"].partition(";")[0]
+    assert first == "quota of deployments: 1 deployment used, 1 deployment wanted, 1 deployment allowed"
+    assert again["errors"][0]["hint"]
+
+
+def test_cancel_while_it_waits_to_restart_and_while_it_stops(live: Site) -> None:
+    fails = tree(0.1, kind="task", command="exit 3", failure_recovery="one_for_one")
+    fails["allocations"]["one"]["restart"] = {"max": 9, "within": "10m", "backoff": "5m", "backoff_max": "5m"}
+    restarting = working.deploy(live, fails)
+
+    def pausing() -> bool:
+        (found,) = working.info(live, restarting)["Allocations"] or ({"restart_at": None},)
+        return bool(found["restart_at"])
+
+    wait_for(pausing, timeout_s=working.PATIENCE_S, what="the pause before the restart")
+    live.cli("cancel", restarting, "--wait")
+    path = f"{live.url}/api/v1/allocations/{working.allocation(live, restarting)['id']}/attempts/"
+    attempts = httpx.get(path, headers={"Authorization": f"Bearer {live.token}"}, trust_env=False).json()[
+        "items"
+    ]
+    assert [(item["number"], bool(item["started_at"])) for item in attempts] == [(2, False), (1, True)]
+    stubborn = working.deploy(live, tree(0.1, command="trap '' TERM; while :; do sleep 0.2; done"))
+    working.reached(live, stubborn, "Running")
+    for _ in range(3):
+        live.cli("cancel", stubborn)
+    assert working.info(live, stubborn)["Status"] == "ShuttingDown"
+    shown = working.reached(live, stubborn, "Completed")
+    asked = [event["text"] for event in shown["Events"] if event["kind"] == "shutdown"]
+    assert len(asked) == 1, asked
+
+
+def test_cancel_at_any_moment_of_a_start(live: Site) -> None:
+    phases = set()
+    for step in range(8):
+        deployment = working.deploy(live, tree(0.1))
+        moment = time.monotonic() + 0.03 * step
+        wait_for(partial(_due, moment), every_s=0.005, what="the moment")
+        working.call(live, "shutdown", ID=deployment)
+        shown = working.reached(live, deployment, "Completed")
+        assert shown["Reason"] == ""
+        phases |= {
+            event["data"]["from"] for event in shown["Events"] if event["data"].get("to") == "ShuttingDown"
+        }
+    assert phases <= {"Preparing", "Committing", "Provisioning", "Running"}
+    assert "Preparing" in phases or "Committing" in phases or "Provisioning" in phases
+
+
+def _due(moment: float) -> bool:
+    return time.monotonic() >= moment
 
 
 def _starting(site: Site, deployment: str) -> bool:
