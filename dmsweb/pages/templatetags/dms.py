@@ -65,7 +65,7 @@ def time_ago(moment: datetime | None, ticking: bool = False) -> SafeString:
         '<time datetime="{}" title="{}"{}>{}</time>',
         moment.isoformat(),
         moment.strftime("%Y-%m-%d %H:%M:%S UTC"),
-        format_html(' data-span="since"') if ticking else "",
+        format_html(' data-span="{}"', "since") if ticking else "",
         span((timezone.now() - moment).total_seconds()) if ticking else since(moment, timezone.now()),
     )
 
