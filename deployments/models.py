@@ -29,8 +29,16 @@ EVENT_KINDS = (
 class Deployment(models.Model):
     """One ensemble being brought up, running or ended. Names of states are stored, never numbers.
 
-    Preparing -> Committing -> Provisioning -> Running -> ShuttingDown -> Completed, with Failed from each that
-    is not terminal; the table of arrows is `deployments.states.ARROWS`.
+    The table of arrows, as `deployments.states.ARROWS` holds it and `services.timeline.move` enforces it:
+
+        Preparing -> Committing | Failed | ShuttingDown
+        Committing -> Failed | Preparing | Provisioning | ShuttingDown
+        Provisioning -> Failed | Preparing | Running | ShuttingDown
+        Running -> Completed | Failed | ShuttingDown | Updating
+        Updating -> Failed | Running | ShuttingDown
+        ShuttingDown -> Completed | Failed
+        Completed -> (terminal)
+        Failed -> (terminal)
     """
 
     class Status(models.TextChoices):
@@ -124,7 +132,19 @@ class Deployment(models.Model):
 
 
 class Allocation(models.Model):
-    """One running instance of an ensemble's allocation on one node."""
+    """One running instance of an ensemble's allocation on one node.
+
+    The table of arrows, as `deployments.states.ALLOCATION_ARROWS` holds it. An attempt that is followed by another one
+    goes back to pending in the transaction that notes its end.
+
+        pending -> completed | failed | running | terminated
+        running -> completed | failed | pending | stopped | terminated
+        standby -> pending | terminated
+        stopped -> pending | terminated
+        completed -> (terminal)
+        failed -> (terminal)
+        terminated -> (terminal)
+    """
 
     class Status(models.TextChoices):
         """The reference's status names."""

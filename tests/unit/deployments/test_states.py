@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+
+import pytest
+from django.db.models import Model
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +17,16 @@ from deployments.models import Allocation, Deployment
 def test_the_table_knows_every_stored_status() -> None:
     assert set(states.ARROWS) == set(Deployment.Status.values)
     assert set(states.ALLOCATION_ARROWS) == set(Allocation.Status.values)
+
+
+@pytest.mark.parametrize(
+    ("model", "arrows"), [(Deployment, states.ARROWS), (Allocation, states.ALLOCATION_ARROWS)]
+)
+def test_the_table_in_the_docstring_is_the_data(
+    model: type[Model], arrows: Mapping[str, frozenset[str]]
+) -> None:
+    told = re.findall(r"^ {8}(\w+) -> (.+)$", model.__doc__ or "", re.MULTILINE)
+    assert {source: set(re.findall(r"\w+", following)) - {"terminal"} for source, following in told} == arrows
 
 
 def test_terminal_states_have_no_way_out() -> None:
