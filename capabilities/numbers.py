@@ -136,6 +136,7 @@ class Numbers:
     log_search_matches_max: int = 10_000
     disk_check_s: float = 10.0
     executors_check_s: float = 30.0
+    executor_outage_s: float = 120.0  # so long what is submitted waits for an engine that has just gone away
     stats_timeout_s: float = 3.0  # for one question to an engine; the next turn asks again
     stats_asked_at_once: int = 8
     foreign_check_s: float = 30.0

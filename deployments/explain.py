@@ -44,7 +44,7 @@ def shortage(reasons: Iterable[Mapping[str, str]]) -> str:
     parts = []
     for reason in reasons:
         needed, available = reason.get("needed", ""), reason.get("available", "")
-        if reason.get("check") == "ports":
+        if reason.get("check") in {"ports", "executor"}:
             parts.append(reason.get("message", ""))
         elif needed and available and reason.get("check") != "draining":
             parts.append(f"{needed} wanted, {available} free")

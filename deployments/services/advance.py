@@ -147,7 +147,13 @@ def _not_now(
     deployment: Deployment, ensemble: Ensemble, missing: tuple[str, ...], reasons: list[Line]
 ) -> bool:
     """Let it wait in the queue when it asks for that and waiting can help, else give it up."""
-    late = deployment.queue_until is not None and timezone.now() > deployment.queue_until
+    now = timezone.now()
+    late = deployment.queue_until is not None and now > deployment.queue_until
+    if not late and {reason["check"] for reason in reasons} == {"executor"}:
+        wanted = {allocation.executor for allocation in ensemble.allocations.values()}
+        if queue.back_soon(deployment.orchestrator, wanted, now):
+            queue.enter(deployment, reasons, most_s=NUMBERS.executor_outage_s)
+            return False
     if not deployment.queue_wanted or late or not queue.can_wait(deployment, ensemble):
         text = not_placed(missing, reasons)
         _give_up(deployment, f"not placed within its time in the queue: {text}" if late else text, reasons)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -57,6 +58,20 @@ def executors_of(node: Node) -> frozenset[str]:
     return frozenset(name for name, state in node.executors.items() if state.get("available"))
 
 
+def back_soon(node: Node, executors: Iterable[str], now: datetime) -> bool:
+    """Say whether those of `executors` that are away were there a moment ago: an engine that is being restarted."""
+    for name in executors:
+        state = node.executors.get(name) or {}
+        if state.get("available"):
+            continue
+        lost_at = state.get("lost_at")
+        if not lost_at or now - datetime.fromisoformat(lost_at) > timedelta(
+            seconds=NUMBERS.executor_outage_s
+        ):
+            return False
+    return True
+
+
 def can_wait(deployment: Deployment, ensemble: Ensemble) -> bool:
     """Say whether waiting can help: it would be placed if nothing else ran on the node.
 
@@ -78,14 +93,21 @@ def refuse_full(node: Node) -> None:
         )
 
 
-def enter(deployment: Deployment, reasons: list[Line]) -> None:
-    """Let it wait, with the reason, and note that once; its deadline stands still meanwhile."""
+def enter(deployment: Deployment, reasons: list[Line], *, most_s: float | None = None) -> None:
+    """Let it wait, with the reason, and note that once; its deadline stands still meanwhile.
+
+    `most_s`: how long at most when it has not asked to wait itself.
+    """
     reason = _waits_for(reasons)
     first = deployment.queued_at is None
     if not first and reason == deployment.reason:
         return
     queued_at = deployment.queued_at or timezone.now()
-    Deployment.objects.filter(pk=deployment.pk).update(queued_at=queued_at, reason=reason, reasons=reasons)
+    if most_s is not None and deployment.queue_until is None:
+        deployment.queue_until = queued_at + timedelta(seconds=most_s)
+    Deployment.objects.filter(pk=deployment.pk).update(
+        queued_at=queued_at, reason=reason, reasons=reasons, queue_until=deployment.queue_until
+    )
     deployment.queued_at, deployment.reason, deployment.reasons = queued_at, reason, reasons
     if first:
         record(deployment, "queue", reason, status="queued")
@@ -104,8 +126,14 @@ def leave(deployment: Deployment) -> None:
     deployment.deadline_at += waited
     deployment.queued_at = None
     deployment.reason, deployment.reasons = "", []
+    if not deployment.queue_wanted:
+        deployment.queue_until = None
     Deployment.objects.filter(pk=deployment.pk).update(
-        queued_at=None, reason="", reasons=[], deadline_at=deployment.deadline_at
+        queued_at=None,
+        reason="",
+        reasons=[],
+        deadline_at=deployment.deadline_at,
+        queue_until=deployment.queue_until,
     )
     record(deployment, "queue", f"left the queue after {span(waited.total_seconds())}")
     behind = waiting(deployment.orchestrator).values_list("pk", flat=True)[: NUMBERS.queue_told_max]

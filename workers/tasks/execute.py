@@ -69,7 +69,11 @@ def clean_up(deployment_id: str) -> None:
 @alone
 def sweep() -> None:
     """Take up what waits, every few seconds."""
-    reconcile.take_up(local_node(), start=start_soon, stop=stop_soon)
+    node = local_node()
+    if any(state.get("lost_at") for state in (node.executors or {}).values()):
+        # Looked for more often than what is there: work waits for it.
+        record_executors(node)
+    reconcile.take_up(node, start=start_soon, stop=stop_soon)
 
 
 @shared_task

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from capabilities.models import Identity
+from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments import states
 from deployments.models import BidRequest, Deployment
@@ -243,3 +244,46 @@ def test_many_who_wait_cost_a_fixed_number_of_queries(node, owner) -> None:
         deploy(node, owner, 1, queue=True)
     assert queries() == few
     assert few < 15
+
+
+def lose_engine(node: Node, ago_s: float) -> None:
+    lost_at = (timezone.now() - timedelta(seconds=ago_s)).isoformat()
+    gone = {"available": False, "detail": "it does not answer", "hint": "", "lost_at": lost_at}
+    Node.objects.filter(pk=node.pk).update(executors=node.executors | {"process": gone})
+
+
+def test_what_comes_in_while_an_engine_restarts_waits_for_it(node: Node, owner: Identity) -> None:
+    lose_engine(node, 3)
+    waits = deploy(node, owner, 0.5)
+    assert (waits.status, waits.queued_at is None, "executor process" in waits.reason) == (
+        states.PREPARING,
+        False,
+        True,
+    )
+    assert waits.pk not in under_way(node)
+    Node.objects.filter(pk=node.pk).update(executors=node.executors)
+    node.refresh_from_db()
+    room_made(node)
+    waits.refresh_from_db()
+    assert (waits.status, waits.queued_at, waits.queue_until) == (states.PROVISIONING, None, None)
+
+
+def test_an_engine_that_stays_away_is_not_waited_for_any_longer(node: Node, owner: Identity) -> None:
+    lose_engine(node, NUMBERS.executor_outage_s + 1)
+    assert deploy(node, owner, 0.5).status == states.FAILED
+    lose_engine(node, 3)
+    waits = deploy(node, owner, 0.5)
+    Deployment.objects.filter(pk=waits.pk).update(queue_until=timezone.now() - timedelta(seconds=1))
+    assert waits.pk in under_way(node)
+    deployment_advance(waits.pk)
+    waits.refresh_from_db()
+    assert (waits.status, "executor process is not available" in waits.reason) == (states.FAILED, True)
+    never = Node.objects.get(pk=node.pk)
+    never.executors = {"process": {"available": False, "detail": "not here", "hint": ""}}
+    never.save(update_fields=["executors"])
+    assert deploy(never, owner, 0.5).status == states.FAILED
+
+
+def test_what_fails_for_another_reason_too_does_not_wait(node: Node, owner: Identity) -> None:
+    lose_engine(node, 3)
+    assert deploy(node, owner, 99).status == states.FAILED
