@@ -49,11 +49,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names()))
     parser.add_argument("--json", action="store_true", help="One JSON document on stdout.")
+    parser.add_argument("--seed", type=int, help="For the benches that draw by chance.")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(names()))
     if unknown:
         parser.error(f"no bench {', '.join(unknown)}; there are {', '.join(names())}")
     wanted = arguments.names or names()
+    if arguments.seed is not None:
+        os.environ["DMS_BENCH_SEED"] = str(arguments.seed)
     results: list[dict[str, Any]] = []
     broken = 0
     for name in wanted:

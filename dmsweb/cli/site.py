@@ -128,21 +128,29 @@ def doctor(session: Session) -> None:
     help="Set up what the tests need and run them; arguments go to pytest.",
     context_settings={"ignore_unknown_options": True},
 )
+@click.option(
+    "--database",
+    type=click.Choice(["sqlite", "postgresql", "all"]),
+    help="Where rows are; all: PostgreSQL, then SQLite. Default: sqlite, with CI=true all.",
+)
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def test(session: Session, arguments: tuple[str, ...]) -> None:
+def test(session: Session, database: str | None, arguments: tuple[str, ...]) -> None:
     """Run pytest; its exit code is ours."""
-    from dmsweb.launch.testing.run import run_tests
+    from dmsweb.launch.testing.run import databases, run_tests
 
-    session.exit(run_tests(arguments))
+    session.exit(run_tests(arguments, databases(database)))
 
 
 @verb("bench", help="Measure against the floors; NAME runs one bench.")
 @click.argument("names", nargs=-1)
-def bench(session: Session, names: tuple[str, ...]) -> None:
+@click.option("--seed", type=int, help="For the benches that draw by chance, such as chaos.")
+def bench(session: Session, names: tuple[str, ...], seed: int | None) -> None:
     """Run bench/ in a process of its own and show its results."""
     from dmsweb.launch.assets import ROOT
 
     command = [sys.executable, "-m", "bench", *names, "--json"]
+    if seed is not None:
+        command += ["--seed", str(seed)]
     done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
     document: dict[str, Any] = json.loads(done.stdout or '{"results": []}')
 

@@ -29,7 +29,8 @@ def test_a_plan_is_the_same_for_the_same_seed_and_breaks_everything(
         faults = Counter(one.what for one in part.injections)
         assert set(faults) - set(ENGINE) == {*PROCESSES, WIPE}
         assert sum(faults[what] for what in ENGINE) == 1
-        assert all(0 < one.at_s <= ROUND_S for one in (*part.injections, *part.submissions))
+        moments = [one.at_s for one in part.injections] + [one.at_s for one in part.submissions]
+        assert all(0 < moment <= ROUND_S for moment in moments)
     restores = [one.live_restore for part in made.rounds for one in part.injections if one.what in ENGINE]
     assert restores == [number % 2 == 0 for number in range(rounds)]
 
