@@ -16,6 +16,7 @@ from node.choices import state_of
 from node.models import (
     BenchmarkRun,
     ForeignContainer,
+    LoggerSettings,
     Node,
     NodeEvent,
     Onboarding,
@@ -142,6 +143,13 @@ class NodeEventAdmin(ReadOnlyAdmin):
     list_filter = ["kind"]
     list_select_related = ["node"]
     search_fields = ["text"]
+
+
+@admin.register(LoggerSettings)
+class LoggerSettingsAdmin(ReadOnlyAdmin):
+    """How nodes log; changed by the behavior or `./dms logger`. The key is never shown."""
+
+    list_display = ["node", "level", "url", "elastic_enabled", "apm_url", "updated_at"]
 
 
 @admin.register(SeenNonce)

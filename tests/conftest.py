@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import engine, services
-from tests.support.home import HOME
+from tests.support.home import HOME, on_postgresql
 from tests.support.site import Site, running_site
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from pytest_django.plugin import DjangoDbBlocker
 
 # Fixtures that are dear to make: all tests of a module that use one run in the same xdist worker.
 DEAR = ("site", "postgres_url")
@@ -37,9 +38,33 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.CELERY_BROKER_URL = "memory://"
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On PostgreSQL, run what uses the database of its own process: the rest would show the same again."""
+    if not on_postgresql():
+        return
+    wanted = [
+        item
+        for item in items
+        if (item.get_closest_marker("django_db") or "db" in fixtures_of(item))
+        and not item.get_closest_marker("sqlite")
+    ]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(wanted)])
+    items[:] = wanted
+
+
+def fixtures_of(item: pytest.Item) -> list[str]:
+    """Return the names of the fixtures that a test uses, directly or not."""
+    return list(getattr(item, "fixturenames", ()))
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Keep the tests of a module that share something dear in one xdist worker."""
-    used = getattr(item, "fixturenames", ())
+    if on_postgresql():
+        # One database holds the nonces there, too.
+        for mark in item.iter_markers("django_db"):
+            if isinstance(mark.kwargs.get("databases"), list):
+                mark.kwargs["databases"][:] = ["default"]
+    used = fixtures_of(item)
     if any(name in used for name in DEAR) and not item.get_closest_marker("xdist_group"):
         item.add_marker(pytest.mark.xdist_group(item.nodeid.split("::")[0]))
 
@@ -56,6 +81,20 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("what this machine could not show")
         for reason, count in sorted(reasons.items()):
             terminalreporter.line(f"{count:4d} x {reason}")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> None:
+    """Make the test database; on PostgreSQL without a table that stands in the way of emptying the others.
+
+    Knox's migrations make the table of its own token model, which ours replaces: nothing empties it, and it refers to
+    people.
+    """
+    if on_postgresql():
+        from django.db import connection
+
+        with django_db_blocker.unblock(), connection.cursor() as cursor:
+            cursor.execute("DROP TABLE IF EXISTS knox_authtoken")
 
 
 @pytest.fixture(scope="session")

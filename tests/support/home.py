@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 ROOT_VARIABLE = "DMS_TEST_ROOT"
+DATABASE_VARIABLE = "DMS_TEST_DATABASE_URL"
 # What a developer's shell may carry and no test may depend on.
 FOREIGN = (
     "DATABASE_URL",
@@ -23,6 +24,11 @@ FOREIGN = (
     "DMS_KEYS_FD",
     "DMS_NODE",
 )
+
+
+def on_postgresql() -> bool:
+    """Say whether the tests of this run that use the database use PostgreSQL (`./dms test --database postgresql`)."""
+    return bool(os.environ.get(DATABASE_VARIABLE))
 
 
 def _own_home() -> Path:
@@ -37,6 +43,8 @@ def _own_home() -> Path:
     for name in FOREIGN:
         os.environ.pop(name, None)
     os.environ["DMS_HOME"] = str(home)
+    if on_postgresql():
+        os.environ["DATABASE_URL"] = os.environ[DATABASE_VARIABLE]
     return home
 
 

@@ -69,7 +69,7 @@ def postgres_cluster(database: str = "dms") -> Iterator[str]:
 
     data = str(folder / "data")
     run("initdb", "--pgdata", data, "--username", "dms", "--auth", "trust", "--no-sync", "--encoding", "UTF8")
-    options = f"-k {folder} -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=100"
+    options = f"-k {folder} -c listen_addresses= -c fsync=off -c full_page_writes=off -c max_connections=300"
     run("pg_ctl", "--pgdata", data, "--wait", "--log", str(folder / "log"), "--options", options, "start")
     try:
         run("createdb", "--host", str(folder), "--username", "dms", database)

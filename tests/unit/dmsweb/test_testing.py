@@ -8,7 +8,7 @@ import pytest
 
 from dmsweb.launch.doctor.check import Check
 from dmsweb.launch.testing import engine, packages
-from dmsweb.launch.testing.run import command
+from dmsweb.launch.testing.run import command, databases
 
 
 def test_pytest_runs_in_several_processes_unless_told_otherwise() -> None:
@@ -16,6 +16,15 @@ def test_pytest_runs_in_several_processes_unless_told_otherwise() -> None:
     assert command(["tests/unit"])[-1] == "tests/unit"
     assert "loadgroup" not in command(["-n0"])
     assert "loadgroup" not in command(["--pdb"])
+
+
+def test_ci_runs_on_both_databases_and_ends_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    assert databases(None) == ("postgresql", "sqlite")
+    assert databases("sqlite") == ("sqlite",)
+    monkeypatch.delenv("CI")
+    assert databases(None) == ("sqlite",)
+    assert databases("all") == ("postgresql", "sqlite")
 
 
 def test_only_what_is_missing_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
