@@ -23,13 +23,13 @@ from tests.unit.workers.crash.site import Site
 from workers import run
 from workers.executors import registry
 
-LIVES = int(os.environ.get("DMS_CRASH_LIVES", "12"))
+LIVES = int(os.environ.get("DMS_CRASH_LIVES", "10"))
 POINTS_MAX = int(os.environ.get("DMS_CRASH_POINTS", "4"))
 SEED = int(os.environ.get("DMS_CRASH_SEED", "0"))
 STEPS = 40
 KINDS = {
     *("a commit", "a write", "a wake-up", "a network made", "a creation", "a start", "a stop", "a kill"),
-    *("a removal", "a network removed", "log kept", "files removed"),
+    *("a removal", "a network removed", "log kept", "files removed", "a refused write"),
 }
 
 
@@ -59,7 +59,7 @@ def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.timeout(0 if "DMS_CRASH_LIVES" in os.environ else 180)
+@pytest.mark.timeout(0 if "DMS_CRASH_LIVES" in os.environ else 600)
 def test_killed_at_every_step_nothing_acknowledged_is_lost(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+
+from django.db import OperationalError
 
 from deployments.models import Allocation
 from deployments.services.health import checked_on
+from tests.unit.workers.crash.points import REFUSED
 from tests.unit.workers.crash.shapes import ENDS, SHAPES
 from tests.unit.workers.crash.site import Point, Site
 from workers.executors.base import Cause
 
 DEPLOYMENTS_MAX = 2
+REFUSED_SHARE = 0.3
 # What happens, and how often.
 WEIGHTS = {
     "submit": 8,
@@ -68,8 +73,10 @@ class Life:
         """Let it happen, and then see what becomes of it when its process is killed on the way."""
         site = self.site
         self.told.append(text)
-        site.moments = []
+        before, meanwhile = site.moment(), list(site.engine.meanwhile)
+        site.moments, site.memory.writes = [], 0
         what()
+        writes = site.memory.writes
         passed, site.moments = site.moments, None
         site.holds()
         if not passed:
@@ -83,8 +90,29 @@ class Life:
             site.settles(self.known)
             self.seen |= {(dropped, of) for of in point.look}
             self.told.pop()
+        if writes and self.chance.random() < REFUSED_SHARE:
+            site.back_to(before)
+            site.engine.meanwhile[:] = meanwhile
+            self._refused(what, self.chance.randint(1, writes))
         site.back_to(after)
         site.engine.meanwhile[:] = left
+
+    def _refused(self, what: Callable[[], None], write: int) -> None:
+        """Let it happen while the database refuses one write: the process goes on, and nothing is lost either."""
+        site = self.site
+        self.told.append(f"  write {write} refused by the database")
+        site.memory.writes, site.memory.refused_at = 0, write
+        with suppress(OperationalError):  # a task that fails so is logged, and done again by the sweep
+            what()
+        site.memory.refused_at = 0
+        site.swallowed.texts = [text for text in site.swallowed.texts if REFUSED not in text]
+        site.engine.meanwhile.clear()
+        self.hit["a refused write"] += 1
+        site.holds()
+        if {(None, of) for of in site.look().values()} - self.seen:
+            self.seen |= {(None, of) for of in site.look().values()}
+            site.settles(self.known)
+        self.told.pop()
 
     def _chosen(self, passed: list[Point]) -> list[tuple[int, Point, bool]]:
         """Return the points that are tried: those that leave what no other has left before, or some of these.

@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from django.core.management import call_command
-from django.db import connections
+from django.db import OperationalError, connections
 from django.utils import timezone
 
 from dmsweb.database.sqlite.base import DatabaseWrapper
 
+REFUSED = "the database cannot do that now"
 Happened = Callable[[str], None]
 
 
@@ -48,6 +49,8 @@ class Memory:
         self._wrapper = wrapper
         self._happened = happened
         self._changes = self.raw.total_changes
+        self.writes = 0
+        self.refused_at = 0
         self._commit = wrapper._commit
         wrapper._commit = self._commit_and_tell  # type: ignore[method-assign]
         wrapper.execute_wrappers.append(self._execute)
@@ -71,11 +74,20 @@ class Memory:
         assert not self.raw.in_transaction and not self._wrapper.run_on_commit
         self.raw.deserialize(saved)
 
+    def _written(self) -> None:
+        """Count what may write, and refuse one of these as a database does that is busy, full or away."""
+        self.writes += 1
+        if self.writes == self.refused_at:
+            raise OperationalError(REFUSED)
+
     def _commit_and_tell(self) -> None:
+        self._written()
         self._commit()
         self._tell("a commit")
 
     def _execute(self, execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not sql.startswith("SELECT"):
+            self._written()
         result = execute(sql, params, many, context)
         if not self._wrapper.in_atomic_block:
             self._tell("a write")
