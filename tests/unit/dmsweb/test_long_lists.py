@@ -13,7 +13,7 @@ from capabilities.paging import KeyPaginator, rows_of
 from deployments.models import Deployment, DeploymentEvent
 from deployments.selectors import allocations_visible_to, events_visible_to, latest_events, visible_to
 
-FEW, MANY = 10, 300
+FEW, MANY = 10, 200
 
 
 @pytest.fixture
