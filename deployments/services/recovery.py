@@ -9,6 +9,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from deployments import recovery, states
 from deployments.ensemble.model import Ensemble
+from deployments.health import STARTING
 from deployments.models import Allocation, AllocationAttempt, Deployment
 from deployments.services.timeline import record
 from node.wake import wake
@@ -55,11 +56,13 @@ def due(now: datetime) -> Q:
     """Return what a worker may take up: starts whose pause is over, and stops, in the order of a group's restart.
 
     A group is stopped from its last level to its first, and nothing of it starts before all of it has stopped; then
-    each level waits for the one before, as at first.
+    each level waits for the one before, as at first: until that is healthy where it has a check.
     """
-    group = Allocation.objects.filter(deployment_id=OuterRef("deployment_id")).exclude(restart_why="")
+    others = Allocation.objects.filter(deployment_id=OuterRef("deployment_id"))
+    group = others.exclude(restart_why="")
     stopping = group.filter(stop_wanted=True).exclude(status__in=states.ALLOCATION_TERMINAL)
-    lower = group.filter(level__lt=OuterRef("level"), status=Status.PENDING)
+    awaited = (~Q(restart_why="") & Q(status=Status.PENDING)) | Q(status=Status.RUNNING, health=STARTING)
+    lower = others.filter(awaited, level__lt=OuterRef("level"))
     start = (
         Q(start_wanted=True, status=Status.PENDING)
         & (Q(restart_at=None) | Q(restart_at__lte=now))

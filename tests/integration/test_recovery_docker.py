@@ -129,12 +129,19 @@ def moment(value: datetime | None) -> datetime:
 def in_order(
     before: dict[str, Allocation], again: dict[str, AllocationAttempt], began: dict[str, datetime]
 ) -> None:
-    """The group was stopped from its end, and started from its beginning once all of it was down."""
+    """The group was stopped from its end, and started from its beginning once all of it was down, each when the one
+    before was healthy.
+    """
     ends = {
         name: moment(attempt_of(one, one.attempt).ended_at) for name, one in before.items() if name in again
     }
     started = [began[name] for name in sorted(again)]
     assert all(first < second for first, second in pairwise(started)), started
+    for first, second in pairwise(sorted(again)):
+        told = again[first].allocation.events.filter(
+            kind="health", data__health="healthy", at__gte=began[first]
+        )
+        assert moment(told.values_list("at", flat=True).first()) < began[second], (first, second)
     assert max(ends.values()) <= min(started), (ends, started)
     stopped = [ends[name] for name in sorted(again, reverse=True) if name != "b"]
     assert stopped == sorted(stopped), ends

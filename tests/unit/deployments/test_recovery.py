@@ -213,6 +213,33 @@ def test_a_group_is_stopped_from_its_end_and_started_from_its_beginning() -> Non
 
 
 @pytest.mark.django_db
+def test_a_group_that_starts_again_waits_until_the_level_before_is_healthy() -> None:
+    check = {"type": "command", "exec": ["true"]}
+    tree = world.ensemble(
+        {
+            "db": world.allocation("service", failure_recovery="one_for_all", healthcheck=check),
+            "web": world.allocation("service", failure_recovery="one_for_all", depends_on=["db"]),
+        }
+    )
+    deployment = world.submit(world.make_node(), world.make_owner(), tree)
+    db, web = (deployment.allocations.filter(name=name) for name in ("db", "web"))
+    deployment_advance(deployment.pk)
+    world.started(db.get())
+    db.update(health="healthy")
+    deployment_advance(deployment.pk)
+    world.started(web.get())
+    assert deployment_advance(deployment.pk) == states.RUNNING
+    world.ended(web.get(), "killed", 137)
+    world.ended(db.get(), "stopped", None)
+    pauses_over()
+    world.started(db.get())
+    assert db.get().health == "starting"
+    assert not claimed(web.get())
+    db.update(health="healthy")
+    assert claimed(web.get())
+
+
+@pytest.mark.django_db
 def test_too_often_tears_down_and_a_shutdown_during_the_pause_ends_well() -> None:
     deployment = deploy("one_for_one", escalation_strategy="teardown")
     web, db = deployment.allocations.get(name="web"), deployment.allocations.get(name="db")
