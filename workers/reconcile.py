@@ -73,7 +73,7 @@ def compare(node: Node) -> None:
 def _collect_ended(node: Node, name: str, listed: Iterable[Execution]) -> None:
     alive = {execution.execution_id for execution in listed if execution.state != State.EXITED}
     running = Allocation.objects.filter(node=node, executor=name, status=Allocation.Status.RUNNING)
-    for execution_id in set(running.values_list("execution_id", flat=True)) - alive:
+    for execution_id in sorted(set(running.values_list("execution_id", flat=True)) - alive):
         with guarded("collecting", execution_id):
             collect(execution_id)
 

@@ -23,7 +23,7 @@ from tests.unit.workers.crash.site import Site
 from workers import run
 from workers.executors import registry
 
-LIVES = int(os.environ.get("DMS_CRASH_LIVES", "10"))
+LIVES = int(os.environ.get("DMS_CRASH_LIVES", "9"))
 POINTS_MAX = int(os.environ.get("DMS_CRASH_POINTS", "4"))
 SEED = int(os.environ.get("DMS_CRASH_SEED", "0"))
 STEPS = 40
@@ -67,6 +67,7 @@ def test_killed_at_every_step_nothing_acknowledged_is_lost(
     seen: set[object] = set()
     known: set[str] = set()
     start = site.moment()
+    Life(site, SEED, points_max=0, hit=hit, seen=seen, known=known).walks()
     for seed in range(SEED, SEED + LIVES):
         site.back_to(start)
         life = Life(site, seed, points_max=POINTS_MAX, hit=hit, seen=seen, known=known)

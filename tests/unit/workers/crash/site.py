@@ -102,6 +102,9 @@ class Site:
         self.swallowed = Swallowed()
         self.node: Node = world.make_node()
         self.owner: Identity = world.make_owner()
+        # Names of deployments come from it: the same in every run.
+        Node.objects.update(peer_id="peer")
+        self.node.peer_id = "peer"
 
     # What happens.
 
