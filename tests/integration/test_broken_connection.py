@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 
 from capabilities.models import Identity
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.sqlite]
 
 
 def test_a_broken_connection_heals_at_the_next_task() -> None:

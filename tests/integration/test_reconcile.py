@@ -168,6 +168,7 @@ def test_a_command_that_does_not_exist_says_so(node: Node) -> None:
     assert "no-such-program" in deployment.reason
 
 
+@pytest.mark.sqlite  # it forks, and a fork would share PostgreSQL's connection
 def test_a_worker_killed_while_starting_leaves_work_that_is_taken_up(node: Node) -> None:
     row = deploy(node, "service", "sleep", "600")
     pid = os.fork()

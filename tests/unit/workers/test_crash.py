@@ -23,6 +23,8 @@ from tests.unit.workers.crash.site import Site
 from workers import run
 from workers.executors import registry
 
+# Its worlds are copies of a database in memory.
+pytestmark = pytest.mark.sqlite
 LIVES = int(os.environ.get("DMS_CRASH_LIVES", "9"))
 POINTS_MAX = int(os.environ.get("DMS_CRASH_POINTS", "4"))
 SEED = int(os.environ.get("DMS_CRASH_SEED", "0"))
