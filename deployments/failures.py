@@ -28,6 +28,10 @@ CAUSES: Mapping[str, tuple[str, str]] = {
         "its health check passes",
         "see what the check reports, and its log; a longer start period may help",
     ),
+    "max_runtime": (
+        "it ends within its max_runtime",
+        "raise allocations.{name}.max_runtime, or let it do less",
+    ),
     "image_missing": ("an image that exists", "correct the image's name and tag, or push it to the registry"),
     "image_unauthorized": (
         "an image that may be pulled",

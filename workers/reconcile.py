@@ -16,10 +16,11 @@ from deployments import states
 from deployments.models import Allocation, Deployment
 from deployments.services.advance import deployment_advance, under_way
 from deployments.services.allocations import unfinished_on
-from deployments.services.overdue import overdue_stop
+from deployments.services.leftovers import leftovers_mend
+from deployments.services.overdue import overdue_allocations, overdue_stop
 from deployments.services.room import room_made
 from node.models import Node
-from workers.executors.base import Execution, Executor, ExecutorError, State
+from workers.executors.base import Cause, Execution, Executor, ExecutorError, State
 from workers.executors.registry import executors
 from workers.run import allocation_start, allocation_stop, collect
 
@@ -47,6 +48,8 @@ def take_up(
     """
     with guarded("ending what is overdue on", node.name):
         overdue_stop(node, timezone.now())
+    with guarded("ending what has run too long on", node.name):
+        _end_overdue(node)
     for deployment_id in under_way(node):
         with guarded("advancing", deployment_id):
             deployment_advance(deployment_id)
@@ -58,8 +61,20 @@ def take_up(
             (stop if stopping else start)(allocation_id)
 
 
+def _end_overdue(node: Node) -> None:
+    """Kill attempts that have run longer than they may; their ends are collected like any other."""
+    having = executors(node.identity.did)
+    for name, execution_id, why in overdue_allocations(node, timezone.now()):
+        if name in having:
+            with guarded("ending", execution_id):
+                having[name].kill(execution_id, Cause.MAX_RUNTIME, why)
+
+
 def compare(node: Node) -> None:
-    """Compare the node's rows with its executions, both ways."""
+    """Compare the node's rows with its executions, its ledger and its ports, both ways."""
+    with guarded("mending the ledger of", node.name):
+        for text in leftovers_mend(node, timezone.now()):
+            logger.warning("%s", text)
     for name, executor in executors(node.identity.did).items():
         try:
             listed = executor.executions(node.identity.did)

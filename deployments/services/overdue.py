@@ -1,4 +1,4 @@
-"""End deployments that have run for as long as they may."""
+"""Deployments and allocations that have run for as long as they may."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from deployments import states
 from deployments.ensemble.model import Ensemble
-from deployments.models import Deployment
+from deployments.models import Allocation, Deployment
 from deployments.services.stop import stop_ask
 from node.models import Node
 
@@ -26,3 +26,18 @@ def overdue_stop(node: Node, now: datetime) -> int:
             Deployment.objects.filter(pk=row.pk, stop_wanted=False).update(fail_wanted=True, reason=text)
         asked += stop_ask(row, text)
     return asked
+
+
+def overdue_allocations(node: Node, now: datetime) -> list[tuple[str, str, str]]:
+    """Return executor, execution and why of each attempt on the node that has run longer than its allocation may."""
+    rows = Allocation.objects.filter(
+        node=node, status=Allocation.Status.RUNNING, stop_wanted=False, spec__max_runtime__gt=0
+    )
+    found = []
+    for executor, execution_id, limit_ns, started_at in rows.values_list(
+        "executor", "execution_id", "spec__max_runtime", "started_at"
+    ):
+        limit_s = int(limit_ns) / 1e9
+        if started_at is not None and now >= started_at + timedelta(seconds=limit_s):
+            found.append((executor, execution_id, f"it has run for {limit_s:g} s, its max_runtime"))
+    return found

@@ -293,3 +293,22 @@ def test_an_end_that_the_listing_shows_is_collected_without_looking_at_what_runs
     reconcile.compare(node)
     assert looked == [ended.execution_id]
     wait_for(partial(Allocation.objects.filter(pk=runs.pk, status="running").exists), what="the other")
+
+
+def test_an_attempt_that_runs_too_long_is_ended_with_its_reason(node: Node) -> None:
+    tree_limit = {"max_runtime": "1s"}
+    row = submit(node, "task", "sleep", "600", **tree_limit).allocations.get()
+    run.allocation_start(row.pk)
+    row.refresh_from_db()
+    assert row.status == "running"
+
+    def over() -> bool:
+        reconcile.take_up(node)
+        run.collect(row.execution_id)
+        row.refresh_from_db()
+        return row.status != "running"
+
+    wait_for(over, what="its end", every_s=0.3)
+    assert (row.status, row.reason) == ("failed", "max_runtime")
+    assert "1 s, its max_runtime" in row.detail
+    assert status_of(row) == states.FAILED

@@ -50,6 +50,7 @@ class Cause(StrEnum):
     GONE = "gone"
     STOPPED = "stopped"
     UNHEALTHY = "unhealthy"
+    MAX_RUNTIME = "max_runtime"
 
 
 class ExecutorError(Exception):

@@ -8,8 +8,9 @@ import pytest
 from django.utils import timezone
 
 from deployments import states
+from deployments.models import Allocation
 from deployments.services.advance import deployment_advance
-from deployments.services.overdue import overdue_stop
+from deployments.services.overdue import overdue_allocations, overdue_stop
 from tests.unit.deployments import world
 
 
@@ -31,3 +32,22 @@ def test_it_ends_after_its_time_and_not_before(kind: str, end: str) -> None:
     assert deployment_advance(deployment.pk) == end
     deployment.refresh_from_db()
     assert ("max_runtime" in deployment.reason) == (end == states.FAILED)
+
+
+@pytest.mark.django_db
+def test_an_attempt_is_overdue_after_its_own_time() -> None:
+    node = world.make_node()
+    limited = world.allocation("service", max_runtime="1h")
+    deployment = world.submit(
+        node, world.make_owner(), world.ensemble({"one": limited, "two": world.allocation("service")})
+    )
+    deployment_advance(deployment.pk)
+    for row in deployment.allocations.all():
+        world.started(row)
+    row = deployment.allocations.get(name="one")
+    assert row.started_at is not None
+    assert overdue_allocations(node, row.started_at + timedelta(minutes=59)) == []
+    ((executor, execution, why),) = overdue_allocations(node, row.started_at + timedelta(minutes=60))
+    assert (executor, execution, "3600 s" in why) == (row.executor, row.execution_id, True)
+    Allocation.objects.filter(pk=row.pk).update(stop_wanted=True)
+    assert overdue_allocations(node, row.started_at + timedelta(hours=2)) == []
