@@ -54,6 +54,7 @@ def deployment_new(call: Call, request: messages.NewDeploymentRequest) -> messag
         name=request.name,
         queue=request.queue,
         queue_s=request.queue_s,
+        max_runtime_s=request.max_runtime_s,
     )
     return messages.NewDeploymentResponse(status="OK", ensemble_id=deployment.pk)
 

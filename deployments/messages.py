@@ -11,6 +11,8 @@ from deployments.logquery import CONTEXT_MAX, PREVIOUS, SEARCH_MAX, LogQuery
 from deployments.spans import point
 from node.message import Message
 
+RUNTIME_MAX_S = 100 * 365 * 86_400.0
+
 
 class NewDeploymentRequest(Message):
     """An ensemble, as YAML text or as the parsed document, and how long it may take to run."""
@@ -20,6 +22,13 @@ class NewDeploymentRequest(Message):
     )
     deadline_s: float | None = Field(
         None, alias="DeadlineSeconds", gt=0, description="Running must be reached within; default 600."
+    )
+    max_runtime_s: float | None = Field(
+        None,
+        alias="MaxRuntimeSeconds",
+        gt=0,
+        le=RUNTIME_MAX_S,
+        description="It is ended that long after Running; the ensemble's own max_runtime holds when it is shorter.",
     )
     name: str = Field("", alias="Name", max_length=60, description="What people see; default metadata.name.")
     queue: bool = Field(False, alias="Queue", description="Wait, when it does not fit now.")

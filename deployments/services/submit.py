@@ -64,6 +64,7 @@ def deployment_submit(
     name: str = "",
     queue: bool = False,
     queue_s: float | None = None,
+    max_runtime_s: float | None = None,
 ) -> Deployment:
     """Write the deployment's row and wake its orchestrator. Refuses what can never run, with every reason."""
     config, text = parse_or_refuse(ensemble)
@@ -79,6 +80,9 @@ def deployment_submit(
     wait_s = _queue_seconds(queue_s) if queue else None
     if queue:
         refuse_full(node)
+    if max_runtime_s is not None:
+        asked_ns = max(1, int(max_runtime_s * 10**9))
+        config = replace(config, max_runtime_ns=min(config.max_runtime_ns or asked_ns, asked_ns))
     config, bounded = bound_runtime(owner, config)
     demand = demand_of(config)
     with transaction.atomic():

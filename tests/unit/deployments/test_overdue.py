@@ -8,6 +8,7 @@ import pytest
 from django.utils import timezone
 
 from deployments import states
+from deployments.ensemble.model import Ensemble
 from deployments.models import Allocation
 from deployments.services.advance import deployment_advance
 from deployments.services.overdue import overdue_allocations, overdue_stop
@@ -51,3 +52,16 @@ def test_an_attempt_is_overdue_after_its_own_time() -> None:
     assert (executor, execution, "3600 s" in why) == (row.executor, row.execution_id, True)
     Allocation.objects.filter(pk=row.pk).update(stop_wanted=True)
     assert overdue_allocations(node, row.started_at + timedelta(hours=2)) == []
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("own", "asked", "holds"), [("1h", 60.0, 60), ("1m", 3600.0, 60), (None, 90.5, 90.5), ("1h", None, 3600)]
+)
+def test_the_shorter_of_the_ensembles_and_the_askers_time_holds(
+    own: str | None, asked: float | None, holds: float
+) -> None:
+    root = {"max_runtime": own} if own else {}
+    tree = world.ensemble({"one": world.allocation("service")}, **root)
+    deployment = world.submit(world.make_node(), world.make_owner(), tree, max_runtime_s=asked)
+    assert Ensemble.from_document(deployment.ensemble).max_runtime_s == holds
