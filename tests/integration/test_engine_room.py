@@ -296,8 +296,7 @@ def test_an_end_that_the_listing_shows_is_collected_without_looking_at_what_runs
 
 
 def test_an_attempt_that_runs_too_long_is_ended_with_its_reason(node: Node) -> None:
-    tree_limit = {"max_runtime": "1s"}
-    row = submit(node, "task", "sleep", "600", **tree_limit).allocations.get()
+    row = submit(node, "task", "sleep", "600", max_runtime="1s").allocations.get()
     run.allocation_start(row.pk)
     row.refresh_from_db()
     assert row.status == "running"
