@@ -9,8 +9,6 @@ def notices(ensemble: Ensemble) -> list[str]:
     """Return one sentence for each member that is carried in the manifest and nothing more."""
     found = [text for spec in ensemble.allocations.values() for text in _of_allocation(spec)]
     found += [text for spec in ensemble.nodes.values() for text in _of_node(spec)]
-    if ensemble.escalation_strategy == "redeploy":
-        found.append("escalation_strategy: redeploy is not acted on; what failed too often stays down")
     if ensemble.contracts:
         found.append("contracts: carried in the manifest, not asked about")
     if ensemble.subnet_join:

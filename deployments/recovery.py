@@ -3,7 +3,8 @@
 The innermost group of the supervisor that lists the allocation decides; without one, its own `failure_recovery`
 within its ensemble node. Restarts are counted by scope: 0 is the innermost, 1 the group around it, and so on. Who
 has used up a scope is handed to the next, which restarts the group below it as if that were one failed member; with
-no scope left it is given up. A restart by a wider scope gives the narrower ones their restarts back.
+no scope left it is given up. A restart by a wider scope gives the narrower ones their restarts back. With
+`escalation_strategy: redeploy` the whole ensemble is the last scope: everything that has not ended begins anew.
 """
 
 from __future__ import annotations
@@ -109,6 +110,8 @@ def scopes(ensemble: Ensemble, name: str, order: Sequence[str]) -> list[Scope]:
     if not found and (reach := _REACH.get(ensemble.allocations[name].failure_recovery)):
         node = ensemble.node_of(name)
         found.append(Scope(reach, (name,), _sorted(node.allocations if node else (name,), order)))
+    if found and ensemble.escalation_strategy == "redeploy":
+        found.append(Scope(ALL, found[-1].members, tuple(order)))
     return found
 
 

@@ -19,15 +19,21 @@ logger = logging.getLogger(__name__)
 REQUEST_HEADER = "dms_request"
 
 
-def wake(task: str, *args: Any, queue: str) -> None:
-    """Send `task` with `args` to `queue` once the current transaction has committed."""
+def wake(task: str, *args: Any, queue: str, after_s: float = 0.0) -> None:
+    """Send `task` with `args` to `queue` once the current transaction has committed; it is done `after_s` later."""
 
     headers = {REQUEST_HEADER: request_id()} if request_id() else None
 
     def send() -> None:
         try:
             current_app.send_task(
-                task, args=list(args), queue=queue, ignore_result=True, retry=False, headers=headers
+                task,
+                args=list(args),
+                queue=queue,
+                ignore_result=True,
+                retry=False,
+                headers=headers,
+                countdown=after_s or None,
             )
         except Exception as error:  # noqa: BLE001 - any broker failure: the sweep finds the row
             logger.warning("wake %s%r on %s failed, the sweep will find it: %s", task, args, queue, error)

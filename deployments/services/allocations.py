@@ -21,6 +21,7 @@ from deployments.models import DOCUMENTS, Allocation, Deployment
 from deployments.services.health import first_health
 from deployments.services.manifest import manifest_refresh
 from deployments.services.recovery import (
+    START,
     attempt_ended,
     attempt_open,
     attempt_started,
@@ -32,7 +33,6 @@ from deployments.services.timeline import announce, record
 from node.services.ledger import allocate, release
 from node.wake import wake
 
-START = "workers.tasks.execute.start"
 STOP = "workers.tasks.execute.stop"
 Status = Allocation.Status
 # How an execution may end once it is to be stopped, without that being a failure.

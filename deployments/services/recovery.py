@@ -14,7 +14,9 @@ from deployments.models import Allocation, AllocationAttempt, Deployment
 from deployments.services.timeline import record
 from node.wake import wake
 
+START = "workers.tasks.execute.start"
 STOP = "workers.tasks.execute.stop"
+WAKE_AFTER_S = 0.05
 Status = Allocation.Status
 GOING_ON = (states.PROVISIONING, states.RUNNING)
 
@@ -141,6 +143,8 @@ def _again(row: Allocation, why: str, now: datetime, *, pause_s: float, scope: i
         progress=f"restarting: {why}"[:120],
     )
     attempt_open(row, why, scope)
+    # A little later than the pause: clocks are read twice. The sweep finds what this message loses.
+    wake(START, row.pk, queue=f"executor.{row.node_id}", after_s=pause_s + WAKE_AFTER_S)
 
 
 def _spent(deployment: Deployment, row: Allocation, ensemble: Ensemble, cause: str) -> None:

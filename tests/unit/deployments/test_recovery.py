@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,6 +43,22 @@ def decide(
     ensemble: Ensemble, name: str = "b", past: tuple[recovery.Restart, ...] = (), cause: str = "oom_killed"
 ) -> recovery.Decision:
     return recovery.decide(ensemble, name, cause, order=NAMES, past=past, now=NOW)
+
+
+def test_redeploying_is_the_last_scope_with_restarts_of_its_own() -> None:
+    ensemble = replace(of("one_for_one"), escalation_strategy="redeploy")
+    own = tuple(recovery.Restart(NOW - timedelta(seconds=30 - turn), 0) for turn in range(2))
+    assert decide(ensemble).names == ("b",)
+    whole = decide(ensemble, past=own)
+    assert (whole.names, whole.scope, whole.spent) == (NAMES, 1, False)
+    # After that its own restarts count anew, and redeploying has an end, too.
+    again = decide(ensemble, past=(*own, recovery.Restart(NOW - timedelta(seconds=5), 1)))
+    assert (again.names, again.scope) == (("b",), 0)
+    ends = [
+        recovery.Restart(NOW - timedelta(seconds=20 - turn), scope) for turn, scope in enumerate((1, 1, 0, 0))
+    ]
+    assert decide(ensemble, past=tuple(ends)).spent
+    assert decide(replace(of("stay_down"), escalation_strategy="redeploy")).names == ()
 
 
 @pytest.mark.parametrize("kind", ["task", "service"])
@@ -237,6 +254,44 @@ def test_a_group_that_starts_again_waits_until_the_level_before_is_healthy() -> 
     assert not claimed(web.get())
     db.update(health="healthy")
     assert claimed(web.get())
+
+
+@pytest.mark.django_db
+def test_too_often_redeploys_everything_that_has_not_ended() -> None:
+    deployment = deploy("one_for_one", escalation_strategy="redeploy")
+    web, db = deployment.allocations.get(name="web"), deployment.allocations.get(name="db")
+    for _ in range(NUMBERS.allocation_restarts_max):
+        world.ended(web, "exit_code", 1)
+        pauses_over()
+        assert world.started(web)
+    db.refresh_from_db()
+    assert not db.stop_wanted
+    world.ended(web, "exit_code", 1)
+    db.refresh_from_db()
+    assert (db.stop_wanted, db.restart_why) == (True, "with here.web: exit_code")
+    world.ended(db, "stopped", None)
+    pauses_over()
+    for row in (db, web):
+        assert claimed(row)
+        assert world.started(row)
+    assert deployment_advance(deployment.pk) == states.RUNNING
+    assert deployment.allocations.get(name="db").attempt == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_restart_is_begun_when_its_pause_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[tuple[str, str, float | None]] = []
+
+    def send(task: str, args: list[str], countdown: float | None = None, **_: Any) -> None:
+        sent.append((task, args[0], countdown))
+
+    deployment = deploy("one_for_one")
+    web = deployment.allocations.get(name="web")
+    monkeypatch.setattr("node.wake.current_app.send_task", send)
+    world.ended(web, "exit_code", 1)
+    ((task, key, after_s),) = [one for one in sent if one[0].endswith("execute.start")]
+    assert key == web.pk
+    assert after_s == pytest.approx(NUMBERS.allocation_backoff_s, abs=0.2)
 
 
 @pytest.mark.django_db
