@@ -8,7 +8,8 @@ from django.utils import timezone
 from capabilities.refusal import Refusal
 from deployments import states
 from deployments.models import Allocation, Deployment
-from deployments.services.allocations import START, STOP
+from deployments.services.allocations import STOP
+from deployments.services.recovery import START
 from deployments.services.timeline import announce, record
 from node.wake import wake
 

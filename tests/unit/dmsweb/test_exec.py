@@ -369,6 +369,11 @@ def restart(people, client):
     Allocation.objects.update(execution_id="x-2")
 
 
+def written_down():
+    """The session's row once its end stands there: the window is told before."""
+    return wait_for(lambda: ExecSession.objects.exclude(ended_at=None).first(), what="the end in the row")
+
+
 @pytest.mark.parametrize(
     ("act", "word"),
     [
@@ -387,7 +392,7 @@ async def test_it_ends_with_what_it_rests_on(people, session, numbers, act, word
     assert (await heard(opened))["error"]["type"].endswith(word)
     assert await heard(opened) == "closed"
     assert await asyncio.to_thread(played.closed.wait, PATIENCE_S)
-    row = await sync_to_async(ExecSession.objects.get)()
+    row = await sync_to_async(written_down)()
     assert row.reason == word
 
 

@@ -19,8 +19,9 @@ from deployments import states
 from deployments.models import Allocation, Deployment
 from deployments.services import by_hand, removal
 from deployments.services.advance import CLEAN_UP, deployment_advance
-from deployments.services.allocations import START, STOP, drop_leases
+from deployments.services.allocations import STOP, drop_leases
 from deployments.services.health import checked_on, health_note
+from deployments.services.recovery import START
 from deployments.services.room import ROOM, room_made
 from deployments.services.stop import ADVANCE, stop_ask
 from node.models import Node
