@@ -23,6 +23,7 @@ NEW = "/dms/node/deployment/new"
 PLAN = "/dms/node/deployment/plan"
 PLAN_ORDER = ("needed", "free", "allocated", "committed", "used_by_others", "onboarded")
 SHUTDOWN = "/dms/node/deployment/shutdown"
+ALLOCATION_ACTS = {"restart": "restarted", "stop": "stopped"}
 DELETE = "/dms/node/deployment/delete"
 COLUMNS = (("name", "Deployment"), ("status", "State"), ("owner", "Owner"))
 
@@ -66,6 +67,22 @@ def deployment_shutdown(request: HttpRequest, pk: str) -> HttpResponse:
     try:
         invoke(request, SHUTDOWN, {"ID": deployment.pk})
         messages.info(request, f"{deployment.name} is being shut down.")
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
+    return redirect("deployment", pk=pk)
+
+
+@require_POST
+@login_required
+def deployment_allocation(request: HttpRequest, pk: str) -> HttpResponse:
+    """Restart or stop one allocation through the door."""
+    deployment = get_object_or_404(visible_to(identity_of(request)), pk=pk)
+    act, name = request.POST.get("act", ""), request.POST.get("allocation", "")
+    try:
+        if act not in ALLOCATION_ACTS:
+            raise Refusal("invalid_request", f"there is no act {act[:20]!r}", hint="restart or stop")
+        invoke(request, f"/dms/node/allocation/{act}", {"ID": deployment.pk, "AllocationName": name})
+        messages.info(request, f"{name} is being {ALLOCATION_ACTS[act]}.")
     except Refusal as refusal:
         messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
     return redirect("deployment", pk=pk)

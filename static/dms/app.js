@@ -65,6 +65,16 @@ function say(text) {
   document.getElementById("said").textContent = text;
 }
 
+// One dialog may be about any of many things: who opens it says which one (data-fill), and it is shown and sent.
+function open(dialog, about) {
+  if (!dialog) return;
+  for (const place of dialog.querySelectorAll("[data-filled]")) {
+    if (place.matches("input")) place.value = about;
+    else place.textContent = about;
+  }
+  dialog.showModal();
+}
+
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("[data-copy]");
   if (button) {
@@ -74,7 +84,7 @@ document.addEventListener("click", async (event) => {
     setTimeout(() => button.classList.remove("copied"), 1500);
   }
   const opener = event.target.closest("[data-open]");
-  if (opener) document.getElementById(opener.dataset.open)?.showModal();
+  if (opener) open(document.getElementById(opener.dataset.open), opener.dataset.fill);
   if (event.target.closest("[data-close]")) event.target.closest("dialog")?.close();
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target) || opener) menu.open = false;

@@ -123,3 +123,43 @@ def test_quotas_are_shown_and_set_on_their_page(people):
     refused = bob.post("/deployments/new/", {"source": json.dumps(tree(1))})
     assert refused.status_code == 409
     assert "1 core used, 1 core wanted, 1.5 cores allowed" in refused.content.decode()
+
+
+def running_service(people):
+    deployment = submit(people, 0.5)
+    world.started(deployment.allocations.get())
+    deployment_advance(deployment.pk)
+    deployment.refresh_from_db()
+    assert deployment.status == "Running"
+    return deployment
+
+
+def test_an_allocation_is_restarted_and_stopped_from_its_page(people):
+    deployment = running_service(people)
+    client, path = people.client("bob"), f"/deployments/{deployment.pk}/"
+    page = client.get(path).content.decode()
+    assert 'data-open="control-dialog" data-fill="here.one"' in page
+    answer = client.post(f"{path}allocation/", {"act": "restart", "allocation": "here.one"}, follow=True)
+    assert b"here.one is being restarted." in answer.content
+    row = deployment.allocations.get()
+    assert (row.stop_wanted, row.restart_why) == (True, "asked for by bob")
+    answer = client.post(f"{path}allocation/", {"act": "stop", "allocation": "here.one"}, follow=True)
+    assert b"here.one is being stopped." in answer.content
+    row.refresh_from_db()
+    assert (row.stop_wanted, row.restart_why) == (True, "")
+
+
+def test_what_cannot_be_done_to_an_allocation_is_said_on_its_page(people):
+    deployment = running_service(people)
+    client, path = people.client("bob"), f"/deployments/{deployment.pk}/allocation/"
+    unknown = client.post(path, {"act": "explode", "allocation": "here.one"}, follow=True)
+    assert b"restart or stop" in unknown.content
+    missing = client.post(path, {"act": "restart", "allocation": "here.two"}, follow=True)
+    assert b"here.one" in missing.content
+    assert not deployment.allocations.get().stop_wanted
+    assert people.client("charlie").post(path, {"act": "stop", "allocation": "here.one"}).status_code == 404
+    Deployment.objects.filter(pk=deployment.pk).update(status="ShuttingDown")
+    late = client.post(path, {"act": "restart", "allocation": "here.one"}, follow=True)
+    assert b"wait until it is Running" in late.content
+    assert b"control-dialog&quot;" not in late.content
+    assert b'data-open="control-dialog"' not in late.content
