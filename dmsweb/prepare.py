@@ -42,10 +42,12 @@ def prepare(progress: Callable[[str], None]) -> Prepared:
     from django.conf import settings
 
     from dmsweb.migrating import migrate_if_needed
-    from dmsweb.preparing import admin_ensure, key_ensure, local_token_ensure, node_ensure
+    from dmsweb.preparing import admin_ensure, broker_check, key_ensure, local_token_ensure, node_ensure
 
     home = settings.DMS_HOME
     home.create()
+    if os.environ.get("REDIS_URL") or os.environ.get("REDIS_URL_FILE"):
+        broker_check(settings.REDIS_URL, progress)
     with _lock(home.path("run", "prepare.lock")):
         migrate_if_needed(progress)
         key, first_start = key_ensure(progress)

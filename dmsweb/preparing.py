@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import redis
 from django.db import transaction
 
 from capabilities import custody, keystore
@@ -18,8 +19,35 @@ from dmsweb.accounts.services import user_create
 from dmsweb.home import write_private
 from node.models import Node
 
+BROKER_S = 3.0
 NODE_NAME_MAX = 64
 LOCAL_TOKEN_NAME = "local command line"  # noqa: S105 - what people see in the list of tokens
+
+
+def broker_check(url: str, progress: Callable[[str], None]) -> None:
+    """Ask a Redis of somebody else's for a sign of life; Refusal when it will never let us in.
+
+    One that does not answer may do so later: the processes go on asking, and the sweep needs none.
+    """
+    try:
+        with redis.Redis.from_url(url, socket_connect_timeout=BROKER_S, socket_timeout=BROKER_S) as client:
+            client.ping()
+    except redis.AuthenticationError as error:
+        raise Refusal(
+            "broker_refused",
+            f"the Redis that REDIS_URL names refuses the password: {error}",
+            status=503,
+            hint="correct user and password in REDIS_URL: redis://USER:PASSWORD@HOST:PORT/DATABASE",
+        ) from None
+    except ValueError as error:
+        raise Refusal(
+            "broker_refused",
+            f"REDIS_URL cannot be read: {error}",
+            status=503,
+            hint="redis://USER:PASSWORD@HOST:PORT/DATABASE, rediss:// for TLS, unix:///path for a socket",
+        ) from None
+    except redis.RedisError as error:
+        progress(f"the Redis that REDIS_URL names does not answer yet: {error}")
 
 
 def key_ensure(progress: Callable[[str], None]) -> tuple[PrivateKey, bool]:
