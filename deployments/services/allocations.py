@@ -27,6 +27,7 @@ from deployments.services.recovery import (
     attempt_started,
     due,
     execution_id,
+    group_goes_on,
     recovers,
 )
 from deployments.services.timeline import announce, record
@@ -145,6 +146,8 @@ def allocation_started(allocation: Allocation, *, priv_addr: str, started_at: da
             status=Status.RUNNING,
         )
         manifest_refresh(allocation.deployment)
+        if allocation.restart_why:
+            group_goes_on(allocation.deployment_id)
         announce(allocation.deployment, [allocation.node_id])
     return True
 

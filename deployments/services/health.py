@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from deployments import health
 from deployments.models import Allocation, Deployment
+from deployments.services.recovery import group_goes_on
 from deployments.services.timeline import announce, record
 
 FIELDS = (
@@ -86,6 +87,8 @@ def health_note(row: Checked, *, state: str, failures: int, detail: str) -> bool
         allocation = Allocation.objects.defer("spec").get(pk=row.allocation_id)
         if state != before:
             _tell(deployment, allocation, before, state, failures, detail)
+        if state == health.HEALTHY and before == health.STARTING:
+            group_goes_on(row.deployment_id)
         announce(deployment, [allocation.node_id])
     return True
 

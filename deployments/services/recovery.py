@@ -84,6 +84,7 @@ def recovers(allocation: Allocation, *, cause: str, failed: bool, detail: str, n
         return False
     if row.stop_wanted and row.restart_why:
         _again(row, row.restart_why, now, pause_s=0.0, scope=None)
+        group_goes_on(row.deployment_id)
         return True
     if not failed or row.stop_wanted:
         return False
@@ -145,6 +146,16 @@ def _again(row: Allocation, why: str, now: datetime, *, pause_s: float, scope: i
     attempt_open(row, why, scope)
     # A little later than the pause: clocks are read twice. The sweep finds what this message loses.
     wake(START, row.pk, queue=f"executor.{row.node_id}", after_s=pause_s + WAKE_AFTER_S)
+
+
+def group_goes_on(deployment_id: str) -> None:
+    """Wake what waits for another of its group to stop, to start or to be healthy; `due` says who may go on."""
+    waiting = Allocation.objects.filter(deployment_id=deployment_id).exclude(restart_why="")
+    stops = waiting.filter(stop_wanted=True, status=Status.RUNNING)
+    starts = waiting.filter(start_wanted=True, stop_wanted=False, status=Status.PENDING)
+    for task, rows in ((STOP, stops), (START, starts)):
+        for key, node_id in rows.order_by("level", "pk").values_list("pk", "node_id"):
+            wake(task, key, queue=f"executor.{node_id}")
 
 
 def _spent(deployment: Deployment, row: Allocation, ensemble: Ensemble, cause: str) -> None:

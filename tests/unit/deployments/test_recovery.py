@@ -18,6 +18,7 @@ from deployments.ensemble.model import AllocationSpec, Ensemble, NodeSpec, Resta
 from deployments.models import Allocation, AllocationAttempt, Deployment
 from deployments.services.advance import deployment_advance
 from deployments.services.allocations import claim
+from deployments.services.health import checked_on, health_note
 from node.models import Reservation
 from tests.unit.deployments import world
 
@@ -292,6 +293,44 @@ def test_a_restart_is_begun_when_its_pause_is_over(monkeypatch: pytest.MonkeyPat
     ((task, key, after_s),) = [one for one in sent if one[0].endswith("execute.start")]
     assert key == web.pk
     assert after_s == pytest.approx(NUMBERS.allocation_backoff_s, abs=0.2)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_group_goes_on_without_waiting_for_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    check = {"type": "command", "exec": ["true"]}
+    tree = world.ensemble(
+        {
+            "db": world.allocation("service", failure_recovery="one_for_all", healthcheck=check),
+            "web": world.allocation("service", failure_recovery="one_for_all", depends_on=["db"]),
+        }
+    )
+    deployment = world.submit(world.make_node(), world.make_owner(), tree)
+    db, web = (deployment.allocations.filter(name=name) for name in ("db", "web"))
+    deployment_advance(deployment.pk)
+    world.started(db.get())
+    db.update(health="healthy")
+    deployment_advance(deployment.pk)
+    world.started(web.get())
+    deployment_advance(deployment.pk)
+    sent: list[tuple[str, str]] = []
+    monkeypatch.setattr(
+        "node.wake.current_app.send_task",
+        lambda task, args, **_: sent.append((task.rpartition(".")[2], args[0])),
+    )
+    world.ended(db.get(), "killed", 137)
+    assert ("stop", web.get().pk) in sent
+    sent.clear()
+    world.ended(web.get(), "stopped", None)
+    assert ("start", db.get().pk) in sent
+    pauses_over()
+    sent.clear()
+    world.started(db.get())
+    assert not claimed(web.get())
+    checked = next(row for row in checked_on(web.get().node_id) if row.allocation_id == db.get().pk)
+    sent.clear()
+    health_note(checked, state="healthy", failures=0, detail="exit code 0")
+    assert ("start", web.get().pk) in sent
+    assert claimed(web.get())
 
 
 @pytest.mark.django_db
