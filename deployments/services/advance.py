@@ -135,9 +135,9 @@ def _prepare(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
         return True
     reasons = [
         reason
-        for bid in BidRequest.objects.filter(deployment=deployment, round=deployment.attempt).values_list(
-            "bids__reasons", flat=True
-        )
+        for bid in BidRequest.objects.filter(deployment=deployment, round=deployment.attempt)
+        .order_by("bids__pk")
+        .values_list("bids__reasons", flat=True)
         for reason in bid or []
     ]
     return _not_now(deployment, ensemble, placement.missing, reasons)
