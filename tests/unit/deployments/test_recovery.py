@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,8 +231,8 @@ def test_a_group_is_stopped_from_its_end_and_started_from_its_beginning() -> Non
     assert claimed(web)
 
 
-@pytest.mark.django_db
-def test_a_group_that_starts_again_waits_until_the_level_before_is_healthy() -> None:
+def group_of_two() -> tuple[QuerySet[Allocation], QuerySet[Allocation]]:
+    """Return a running pair that is restarted together: `db` with a health check, and `web` that waits for it."""
     check = {"type": "command", "exec": ["true"]}
     tree = world.ensemble(
         {
@@ -247,6 +248,12 @@ def test_a_group_that_starts_again_waits_until_the_level_before_is_healthy() -> 
     deployment_advance(deployment.pk)
     world.started(web.get())
     assert deployment_advance(deployment.pk) == states.RUNNING
+    return db, web
+
+
+@pytest.mark.django_db
+def test_a_group_that_starts_again_waits_until_the_level_before_is_healthy() -> None:
+    db, web = group_of_two()
     world.ended(web.get(), "killed", 137)
     world.ended(db.get(), "stopped", None)
     pauses_over()
@@ -297,21 +304,7 @@ def test_a_restart_is_begun_when_its_pause_is_over(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.django_db(transaction=True)
 def test_a_group_goes_on_without_waiting_for_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    check = {"type": "command", "exec": ["true"]}
-    tree = world.ensemble(
-        {
-            "db": world.allocation("service", failure_recovery="one_for_all", healthcheck=check),
-            "web": world.allocation("service", failure_recovery="one_for_all", depends_on=["db"]),
-        }
-    )
-    deployment = world.submit(world.make_node(), world.make_owner(), tree)
-    db, web = (deployment.allocations.filter(name=name) for name in ("db", "web"))
-    deployment_advance(deployment.pk)
-    world.started(db.get())
-    db.update(health="healthy")
-    deployment_advance(deployment.pk)
-    world.started(web.get())
-    deployment_advance(deployment.pk)
+    db, web = group_of_two()
     sent: list[tuple[str, str]] = []
     monkeypatch.setattr(
         "node.wake.current_app.send_task",
