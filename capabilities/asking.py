@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from capabilities.models import Identity
-from capabilities.services import identity_for_user
+from capabilities.services import identity_for_user, remember
 
 
 def identity_of(request: Any) -> Identity:
     """Return the identity of the request's user, looked up once per request."""
     identity: Identity | None = getattr(request, "_dms_identity", None)
     if identity is None:
-        identity = request._dms_identity = identity_for_user(request.user)
+        identity = request._dms_identity = remember(identity_for_user(request.user))
     return identity
 
 

@@ -6,6 +6,21 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
+from capabilities.membership import Membership, Organisation, Role, RoleHolding, Team, TeamMembership
+
+__all__ = [
+    "Anchor",
+    "AuditEntry",
+    "Identity",
+    "Membership",
+    "Organisation",
+    "Role",
+    "RoleHolding",
+    "Team",
+    "TeamMembership",
+    "Token",
+]
+
 
 class Identity(models.Model):
     """A DID this site knows. Owners, invokers and nodes are identities; a web user has exactly one."""

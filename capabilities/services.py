@@ -11,11 +11,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from capabilities import custody, selectors, tokens
-from capabilities.context import Decision, permits
+from capabilities.context import CapabilityContext, Decision, permits
 from capabilities.did import did_of
 from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, AuditEntry, Identity, Token
 from capabilities.refusal import Refusal
+from capabilities.roleset import SEES_ALL
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser
@@ -137,16 +138,44 @@ def root_remove(did: str) -> None:
 
 def is_root(identity: Identity) -> bool:
     """Say whether `identity` may do everything: the site's own node, or a root anchor."""
-    context = selectors.site_context()
+    kept = identity.__dict__.get("_remembers")
+    context = kept[0] if kept else selectors.site_context()
     return identity.did == context.did or identity.did in context.roots
+
+
+def sees_all(identity: Identity) -> bool:
+    """Say whether `identity` sees what everybody runs here: a root, or whoever holds that capability."""
+    return authorize(identity, SEES_ALL).allowed
+
+
+def remember(identity: Identity) -> Identity:
+    """Let what decides about `identity` be read once for all questions of one request; `forget` ends that."""
+    identity.__dict__["_remembers"] = None
+    return identity
+
+
+def forget(identity: Identity) -> None:
+    """Read anew what decides about `identity`."""
+    if "_remembers" in identity.__dict__:
+        identity.__dict__["_remembers"] = None
+
+
+def _grounds(identity: Identity) -> tuple[CapabilityContext, tuple[tokens.Token, ...]]:
+    kept: tuple[CapabilityContext, tuple[tokens.Token, ...]] | None = identity.__dict__.get("_remembers")
+    if kept is None:
+        context = selectors.site_context()
+        free = identity.did == context.did or identity.did in context.roots
+        kept = (context, () if free else selectors.tokens_of(identity.did))
+        if "_remembers" in identity.__dict__:
+            identity.__dict__["_remembers"] = kept
+    return kept
 
 
 def authorize(identity: Identity, capability: str) -> Decision:
     """Decide whether `identity` may invoke `capability` inside this site, and on which tokens that rests."""
-    context = selectors.site_context()
+    context, held = _grounds(identity)
     if identity.did == context.did or identity.did in context.roots:
         return Decision(allowed=True, why="a root of this node", token_keys=())
-    held = selectors.tokens_of(identity.did)
     return permits(context, identity.did, capability, held, time.time_ns())
 
 

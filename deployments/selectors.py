@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from capabilities.models import Identity
 from capabilities.paging import under
 from capabilities.refusal import Refusal, not_found
-from capabilities.services import is_root
+from capabilities.services import sees_all
 from deployments import states
 from deployments.models import (
     DOCUMENTS,
@@ -27,21 +27,21 @@ LATEST = 25
 
 
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
-    """Return the deployments this identity may see: its own, or all for a root of the node."""
+    """Return the deployments this identity may see: its own, or all for whoever sees everybody's."""
     rows = Deployment.objects.filter(delete_wanted=False)
-    return rows if is_root(identity) else rows.filter(owner=identity)
+    return rows if sees_all(identity) else rows.filter(owner=identity)
 
 
 def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
-    """Return the allocations this identity may see: its own, or all for a root of the node."""
+    """Return the allocations this identity may see: its own, or all for whoever sees everybody's."""
     # Leaving out the few that are being deleted spares a look at the deployment of every row.
     rows = Allocation.objects.exclude(deployment__in=_deleted())
-    return rows if is_root(identity) else rows.filter(owner=identity)
+    return rows if sees_all(identity) else rows.filter(owner=identity)
 
 
 def events_visible_to(identity: Identity) -> QuerySet[DeploymentEvent]:
-    """Return the lines of timelines this identity may see: those of its own deployments, or all for a root."""
-    if is_root(identity):
+    """Return the lines of timelines this identity may see: those of its own deployments, or all."""
+    if sees_all(identity):
         return DeploymentEvent.objects.exclude(deployment__in=_deleted())
     return DeploymentEvent.objects.filter(deployment__in=visible_to(identity).values("pk"))
 
@@ -53,7 +53,7 @@ def latest_events(identity: Identity, count: int) -> list[DeploymentEvent]:
     of lines of other people; only their latest deployments are looked at, unfinished or not.
     """
     rows = events_visible_to(identity)
-    if not is_root(identity):
+    if not sees_all(identity):
         mine = visible_to(identity)
         latest = mine.order_by("-updated_at").values_list("pk", flat=True)
         keys = {*latest[:LATEST], *latest.filter(status__in=states.UNFINISHED)[:LATEST]}
@@ -67,15 +67,15 @@ def _deleted() -> QuerySet[Deployment, str]:
 
 
 def tombstones_visible_to(identity: Identity) -> QuerySet[AllocationTombstone]:
-    """Return what is left of deleted allocations: the identity's own, or all for a root of the node."""
+    """Return what is left of deleted allocations: the identity's own, or all for whoever sees everybody's."""
     rows = AllocationTombstone.objects.all()
-    return rows if is_root(identity) else rows.filter(owner_did=identity.did)
+    return rows if sees_all(identity) else rows.filter(owner_did=identity.did)
 
 
 def exec_sessions_visible_to(identity: Identity) -> QuerySet[ExecSession]:
-    """Return the exec sessions this identity may see: its own and those in its allocations, or all for a root."""
+    """Return the exec sessions this identity may see: its own and those in its allocations, or all."""
     rows = ExecSession.objects.select_related("owner", "allocation")
-    return rows if is_root(identity) else rows.filter(Q(owner=identity) | Q(allocation__owner=identity))
+    return rows if sees_all(identity) else rows.filter(Q(owner=identity) | Q(allocation__owner=identity))
 
 
 def deployment_get(identity: Identity, key: str) -> Deployment:

@@ -41,6 +41,7 @@ def prepare(progress: Callable[[str], None]) -> Prepared:
     # Django must be set up before anything that holds models can be imported.
     from django.conf import settings
 
+    from dmsweb.accounts.roles import roles_ensure
     from dmsweb.migrating import migrate_if_needed
     from dmsweb.preparing import admin_ensure, broker_check, key_ensure, local_token_ensure, node_ensure
 
@@ -53,6 +54,7 @@ def prepare(progress: Callable[[str], None]) -> Prepared:
         key, first_start = key_ensure(progress)
         node = node_ensure(key, socket.gethostname())
         password = admin_ensure(ADMIN, secrets.token_urlsafe(PASSWORD_BYTES))
+        roles_ensure()
         local_token_ensure(ADMIN, home.path("secrets", LOCAL_TOKEN))
     return Prepared(
         keys={"dms": key.marshal().hex()},

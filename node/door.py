@@ -14,7 +14,7 @@ from typing import Any
 from django.utils import timezone
 
 from capabilities.models import AuditEntry, Identity
-from capabilities.services import authorize, is_root
+from capabilities.services import authorize, forget, is_root
 from node.actor import local_actor
 from node.dispatch import find, not_authorized, run
 from node.envelope import Envelope
@@ -44,6 +44,8 @@ def invoke(
 ) -> Message:
     """Invoke the behavior `path` as `identity` and return its response; Refusal when any check says no."""
     entry = find(path)
+    # What a page remembers is for drawing it; whoever changes something is looked at anew.
+    forget(identity)
     decision = authorize(identity, path)
     if not decision.allowed:
         refusal = not_authorized(identity.name or identity.did, path, decision.why)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from capabilities.asking import address_of, identity_of
@@ -24,3 +25,12 @@ def invoke(
         node=node,
     )
     return answer.wire()
+
+
+def demand(request: HttpRequest, *paths: str) -> None:
+    """Refuse a page to whoever may not invoke one of `paths`; the answer names the capability that is missing."""
+    for path in paths:
+        if not door.may(identity_of(request), path):
+            raise PermissionDenied(
+                f"This needs the capability {path}. Ask an administrator of this node for it."
+            )

@@ -7,7 +7,6 @@ from typing import TypeVar
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -22,7 +21,7 @@ from node.foreign import others
 from node.forms import OnboardForm
 from node.hardware import HardwareFacts
 from node.models import Node
-from node.person import invoke
+from node.person import demand, invoke
 from node.picture import (
     node_meters,
     series,
@@ -98,10 +97,8 @@ def node_samples(request: HttpRequest, pk: str) -> JsonResponse:
 @require_http_methods(["GET", "POST"])
 def node_onboard(request: HttpRequest, pk: str) -> HttpResponse:
     """Show the onboarding form; a POST onboards the machine or changes what it offers."""
-    identity = identity_of(request)
     node = get_object_or_404(_nodes(request), pk=pk)
-    if not door.may(identity, ONBOARD):
-        raise PermissionDenied
+    demand(request, ONBOARD)
     form = OnboardForm(request.POST or None, node=node)
     if request.method == "POST" and form.is_valid():
         try:

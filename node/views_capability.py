@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -18,7 +17,7 @@ from node import door
 from node.benchmarks import NAMES, shown
 from node.forms_capability import CapabilityForm, hour_lines
 from node.models import BenchmarkRun, Node
-from node.person import invoke
+from node.person import demand, invoke
 from node.services import benchmark
 from node.visible import nodes_visible_to
 
@@ -70,9 +69,8 @@ def node_benchmark(request: HttpRequest, pk: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def node_capability(request: HttpRequest, pk: str) -> HttpResponse:
     """Show the form of price, location and preferences; a POST sets them."""
-    node, identity = _node(request, pk), identity_of(request)
-    if not (door.may(identity, CAPABILITY) and door.may(identity, PREFERENCES)):
-        raise PermissionDenied
+    node = _node(request, pk)
+    demand(request, CAPABILITY, PREFERENCES)
     form = CapabilityForm(request.POST if request.method == "POST" else None, node=node)
     if request.method == "POST" and form.is_valid():
         refused = False

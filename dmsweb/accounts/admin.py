@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from capabilities.admin import ReadOnlyAdmin
+from capabilities.membership import Membership, Organisation, Role, RoleHolding, Team, TeamMembership
 from dmsweb.accounts.models import ApiToken, LoginLink, User
 from dmsweb.accounts.services import token_revoke
 
@@ -67,3 +68,55 @@ class ApiTokenAdmin(ReadOnlyAdmin):
         for token in rows.select_related("user"):
             token_revoke(token.user, token.token_key)
             messages.success(request, f"{token} is revoked")
+
+
+@admin.register(Role)
+class RoleAdmin(ReadOnlyAdmin):
+    """Roles; `./dms role` and the page of people change them."""
+
+    list_display = ["name", "title", "built_in", "created_at"]
+    search_fields = ["name"]
+
+
+@admin.register(RoleHolding)
+class RoleHoldingAdmin(ReadOnlyAdmin):
+    """Who has which role."""
+
+    list_display = ["identity", "role", "since"]
+    list_select_related = ["identity", "role"]
+    search_fields = ["identity__name"]
+
+
+@admin.register(Organisation)
+class OrganisationAdmin(ReadOnlyAdmin):
+    """Organisations."""
+
+    list_display = ["name", "created_at"]
+    search_fields = ["name"]
+
+
+@admin.register(Membership)
+class MembershipAdmin(ReadOnlyAdmin):
+    """Who belongs to which organisation."""
+
+    list_display = ["organisation", "identity", "level", "since"]
+    list_select_related = ["organisation", "identity"]
+    search_fields = ["identity__name"]
+
+
+@admin.register(Team)
+class TeamAdmin(ReadOnlyAdmin):
+    """Teams."""
+
+    list_display = ["name", "organisation", "created_at"]
+    list_select_related = ["organisation"]
+    search_fields = ["name"]
+
+
+@admin.register(TeamMembership)
+class TeamMembershipAdmin(ReadOnlyAdmin):
+    """Who is in which team, as what."""
+
+    list_display = ["team", "identity", "role", "since"]
+    list_select_related = ["team__organisation", "identity", "role"]
+    search_fields = ["identity__name"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from capabilities.numbers import NUMBERS
-from capabilities.retention import Aged, Rule, Stays
+from capabilities.retention import Aged, Follows, Rule, Stays
 
 DAY_S = 86_400.0
 BY_THE_CODE = "made from the code by migrations"
@@ -27,6 +27,16 @@ RULES: list[Rule] = [
         why="what people changed in the admin",
         moment="action_time",
         kept_s=NUMBERS.audit_kept_s,
+    ),
+    Stays(model="capabilities.Role", why="made by people; the built-in ones by the code"),
+    Follows(model="capabilities.RoleHolding", why="one for each person", parent="capabilities.Identity"),
+    Stays(model="capabilities.Organisation", why="made and removed by people"),
+    Follows(
+        model="capabilities.Membership", why="made and removed by people", parent="capabilities.Organisation"
+    ),
+    Follows(model="capabilities.Team", why="made and removed by people", parent="capabilities.Organisation"),
+    Follows(
+        model="capabilities.TeamMembership", why="made and removed by people", parent="capabilities.Team"
     ),
     Stays(model="auth.Permission", why=BY_THE_CODE),
     Stays(model="auth.Group", why="made by people; nothing here makes any"),

@@ -19,10 +19,9 @@ from django.utils import timezone
 from capabilities.models import Identity
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal, not_found
-from capabilities.selectors import site_identity
-from capabilities.services import grant, identity_for_user, root_add
+from capabilities.roleset import ADMIN, DEPLOYER
 from dmsweb.accounts.models import ApiToken, LoginLink, User
-from dmsweb.accounts.roles import DEFAULT_GRANT
+from dmsweb.accounts.roles import keep_one_administrator, may_give, role_assign
 
 _hashes = threading.BoundedSemaphore(NUMBERS.password_hashes_at_once)
 
@@ -46,12 +45,19 @@ def hashing() -> Iterator[None]:
         _hashes.release()
 
 
-def user_create(name: str, password: str | None = None, admin: bool = False) -> User:
-    """Make an account with an identity of its own; an administrator's DID becomes a root of the node.
+def user_create(
+    name: str,
+    password: str | None = None,
+    admin: bool = False,
+    *,
+    role: str = DEPLOYER,
+    by: Identity | None = None,
+) -> User:
+    """Make an account with an identity of its own and a role; an administrator's DID becomes a root of the node.
 
     Without a password the account can be entered by a login link only. Refusal when the name is taken or bad.
     """
-    user = User(username=name, is_staff=admin, is_superuser=admin)
+    user = User(username=name)
     if password is None:
         user.set_unusable_password()
     else:
@@ -65,18 +71,8 @@ def user_create(name: str, password: str | None = None, admin: bool = False) -> 
         raise _invalid("account", error, hint) from None
     with transaction.atomic():
         user.save()
-        identity = identity_for_user(user)
-        if admin:
-            root_add(identity.did)
-        else:
-            role_grant(identity)
+        role_assign(user, ADMIN if admin else role, by=by)
     return user
-
-
-def role_grant(identity: Identity) -> None:
-    """Issue the default role's token to `identity`, unless it holds one."""
-    if not identity.tokens.filter(revoked_at=None, expires_at__gt=timezone.now()).exists():
-        grant(site_identity(), identity.did, DEFAULT_GRANT, timedelta(seconds=NUMBERS.role_grant_lifetime_s))
 
 
 def user_get(name: str) -> User:
@@ -91,11 +87,12 @@ def user_get(name: str) -> User:
 
 def users() -> list[dict[str, Any]]:
     """Return every account with its DID."""
-    rows = User.objects.select_related("identity").order_by("username")
+    rows = User.objects.select_related("identity__holding__role").order_by("username")
     return [
         {
             "name": row.username,
             "admin": row.is_superuser,
+            "role": _role(row),
             "active": row.is_active,
             "did": row.identity.did if hasattr(row, "identity") else "",
         }
@@ -103,18 +100,22 @@ def users() -> list[dict[str, Any]]:
     ]
 
 
-def user_switch(user: User, active: bool) -> None:
+def _role(user: User) -> str:
+    identity = getattr(user, "identity", None)
+    holding = getattr(identity, "holding", None)
+    return holding.role.name if holding is not None else ""
+
+
+def user_switch(user: User, active: bool, *, by: Identity | None = None) -> User:
     """Shut the account out, by every way in and at once, or let it in again; Refusal for the last administrator."""
-    others = User.objects.filter(is_superuser=True, is_active=True).exclude(pk=user.pk)
-    if not active and user.is_superuser and not others.exists():
-        raise Refusal(
-            "last_administrator",
-            f"{user} is the only administrator left",
-            status=409,
-            hint="`./dms user add NAME --admin` makes another one",
-        )
+    holding = getattr(user.identity, "holding", None)
+    if holding is not None:
+        may_give(by, holding.role.capabilities, f"the role {holding.role}")
+    if not active:
+        keep_one_administrator(user)
     user.is_active = active
     user.save(update_fields=["is_active"])
+    return user
 
 
 def password_set(user: User, password: str) -> None:

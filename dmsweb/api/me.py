@@ -17,6 +17,7 @@ from capabilities.models import AuditEntry, Token
 from capabilities.selectors import audit_visible_to, tokens_of, tokens_visible_to
 from capabilities.services import is_root
 from dmsweb.accounts.models import ApiToken
+from dmsweb.accounts.roles import role_of
 from dmsweb.accounts.services import token_create, token_revoke
 
 
@@ -33,6 +34,7 @@ class MeView(APIView):
             {
                 "name": request.user.get_username(),
                 "did": identity.did,
+                "role": role_of(identity),
                 "root": root,
                 "capabilities": ["/"] if root else sorted(held),
             }

@@ -62,6 +62,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restore": ("dmsweb.cli.backup:restore", "Put a saved site into an empty home."),
     "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),
     "cap": ("dmsweb.cli.cap:cap", "What others may do here: grant, list, revoke."),
+    "role": ("dmsweb.cli.role:role", "Named sets of capabilities: list, add, remove."),
     "user": ("dmsweb.cli.user:user", "People who may log in, and their tokens."),
 }
 

@@ -9,7 +9,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 
 from capabilities.models import Identity
 from capabilities.numbers import NUMBERS
-from capabilities.services import identity_for_user, is_root
+from capabilities.services import identity_for_user, sees_all
 from deployments.selectors import visible_to
 from node.models import Node
 
@@ -27,7 +27,7 @@ def allowed_groups(identity: Identity, groups: list[str]) -> list[str]:
         allowed |= {f"{kind}.{key}" for key in keys for kind in ("deployment", "stats")}
     if wanted.get("node"):
         allowed |= {f"node.{key}" for key in Node.objects.values_list("pk", flat=True)}
-    if is_root(identity):
+    if sees_all(identity):
         allowed |= {group for group in groups if group.startswith("identity.")}
     return [group for group in groups if group in allowed]
 

@@ -10,6 +10,7 @@ from django.urls import NoReverseMatch, reverse
 
 from capabilities.asking import identity_of
 from capabilities.services import is_root
+from node.door import may
 from node.models import Node
 from node.presence import node_state
 
@@ -25,12 +26,13 @@ class Entry:
     key: str = ""
 
 
-def navigation(path: str, *, root: bool, staff: bool) -> list[Entry]:
+def navigation(path: str, *, root: bool, staff: bool, people: bool = False) -> list[Entry]:
     """Return the entries a person may open."""
     wanted = [
         ("Overview", "home", "overview", "o", True),
         ("Deployments", "stack-2", "deployments", "d", True),
         ("Nodes", "server-2", "nodes", "n", True),
+        ("People", "users", "people", "p", people),
         ("Audit", "list-details", "audit", "a", root),
         ("Admin", "settings", "admin:index", "", staff),
     ]
@@ -59,7 +61,10 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "layout": "base.html",
         "identity": identity,
         "navigation": navigation(
-            request.path, root=root, staff=bool(getattr(request.user, "is_staff", False))
+            request.path,
+            root=root,
+            staff=bool(getattr(request.user, "is_staff", False)),
+            people=may(identity, "/dms/user/list"),
         ),
     } | bar()
 

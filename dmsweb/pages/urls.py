@@ -6,12 +6,14 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 
 from deployments.quota_view import quota_page
-from dmsweb.pages import account, terminal_page, views
+from dmsweb.pages import account, people, terminal_page, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("bar/", views.bar_state, name="bar"),
     path("audit/", views.audit, name="audit"),
+    path("people/", people.people, name="people"),
+    path("people/do/", people.people_do, name="people-do"),
     path("deployments/<str:pk>/terminal/<str:allocation>/", terminal_page.terminal, name="terminal"),
     path("login/", account.Login.as_view(), name="login"),
     path("login/link/<str:token>", account.login_link, name="login-link"),

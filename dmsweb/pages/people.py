@@ -1,0 +1,57 @@
+"""The page of people: accounts, their roles, and what each role holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_POST, require_safe
+
+from capabilities.refusal import Refusal
+from node.person import demand, invoke
+
+LIST = "/dms/user/list"
+# What the forms of the page may ask for: behavior, and the request made of the form's fields.
+DOORS: dict[str, Callable[[QueryDict], dict[str, Any]]] = {
+    "/dms/user/add": lambda form: {"Name": form.get("name", ""), "Role": form.get("role", "")},
+    "/dms/user/role": lambda form: {"Name": form.get("name", ""), "Role": form.get("role", "")},
+    "/dms/user/disable": lambda form: {"Name": form.get("name", "")},
+    "/dms/user/enable": lambda form: {"Name": form.get("name", "")},
+    "/dms/role/set": lambda form: {
+        "Name": form.get("name", ""),
+        "Title": form.get("title", ""),
+        "Capabilities": form.get("capabilities", "").split(),
+    },
+    "/dms/role/remove": lambda form: {"Name": form.get("name", "")},
+}
+
+
+@require_safe
+@login_required
+def people(request: HttpRequest) -> HttpResponse:
+    """Show who may log in, with which role, and the roles there are."""
+    demand(request, LIST)
+    context = {
+        "users": invoke(request, LIST, {})["Users"],
+        "roles": invoke(request, "/dms/role/list", {})["Roles"],
+    }
+    return render(request, "pages/people.html", context)
+
+
+@require_POST
+@login_required
+def people_do(request: HttpRequest) -> HttpResponse:
+    """Invoke what a form of the page asks for."""
+    path = request.POST.get("do", "")
+    try:
+        if path not in DOORS:
+            raise Refusal("invalid_request", f"this page does not do {path[:80]!r}")
+        invoke(request, path, DOORS[path](request.POST))
+        messages.success(request, f"{request.POST.get('name', '')[:150]}: done, and it counts from now on.")
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
+    return redirect("people")
