@@ -6,7 +6,24 @@ from django.db import models
 from django.utils import timezone
 
 from capabilities.models import Identity
+from deployments.models_bids import Bid, BidRequest
+from deployments.models_exec import ExecSession
 from node.models import Node
+
+__all__ = [
+    "DOCUMENTS",
+    "EVENT_KINDS",
+    "Allocation",
+    "AllocationAttempt",
+    "AllocationSample",
+    "AllocationTombstone",
+    "Bid",
+    "BidRequest",
+    "Deployment",
+    "DeploymentEvent",
+    "ExecSession",
+    "Quota",
+]
 
 # What no list of deployments shows; long, so it is left in the database.
 DOCUMENTS = ("source", "ensemble", "manifest", "reasons", "demand")
@@ -247,41 +264,6 @@ class AllocationAttempt(models.Model):
         return f"attempt {self.number} of {self.allocation_id}"
 
 
-class BidRequest(models.Model):
-    """One round of asking for bids; sent by a deployment here, or received from a peer."""
-
-    deployment = models.ForeignKey(Deployment, on_delete=models.CASCADE, related_name="bid_requests")
-    round = models.PositiveIntegerField(default=1)
-    request = models.JSONField(help_text="EnsembleBidRequest as it goes over the wire.")
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    def __str__(self) -> str:
-        return f"bid request {self.round} of {self.deployment}"
-
-
-class Bid(models.Model):
-    """The answer of one node for one ensemble node: an offer, or a refusal with every reason."""
-
-    class Verdict(models.TextChoices):
-        """What became of it."""
-
-        OFFERED = "offered"
-        WON = "won"
-        LOST = "lost"
-        REFUSED = "refused"
-
-    request = models.ForeignKey(BidRequest, on_delete=models.CASCADE, related_name="bids")
-    node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="bids")
-    ensemble_node = models.CharField(max_length=255)
-    verdict = models.CharField(max_length=8, choices=Verdict.choices)
-    bid = models.JSONField(default=dict, blank=True, help_text="BidV1 as it goes over the wire.")
-    reasons = models.JSONField(default=list, blank=True)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    def __str__(self) -> str:
-        return f"{self.node} {self.verdict} {self.ensemble_node}"
-
-
 class DeploymentEvent(models.Model):
     """One line of a deployment's timeline; every arrow of its state machine is one."""
 
@@ -342,48 +324,6 @@ class AllocationSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.allocation_id} at {self.at}"
-
-
-class ExecSession(models.Model):
-    """One command run inside an allocation by somebody: asked for (its ticket waits), open, ended.
-
-    `opened_at` is set by one conditional UPDATE, so that a ticket lets in once. An open session is seen every few
-    seconds by the process that carries it; one that is no longer seen has been lost with that process.
-    """
-
-    allocation = models.ForeignKey(Allocation, on_delete=models.CASCADE, related_name="exec_sessions")
-    owner = models.ForeignKey(Identity, on_delete=models.PROTECT, related_name="exec_sessions")
-    execution_id = models.CharField(max_length=80, help_text="The attempt it runs in.")
-    digest = models.CharField(max_length=64, unique=True, editable=False, help_text="Of the ticket.")
-    command = models.JSONField(default=list, blank=True, help_text="Its words; empty: a shell.")
-    tty = models.BooleanField(default=False)
-    rows = models.PositiveIntegerField(default=24)
-    columns = models.PositiveIntegerField(default=80)
-    term = models.CharField(max_length=40, blank=True)
-    user = models.CharField(
-        max_length=64, blank=True, help_text="Whose rights inside; empty: the workload's."
-    )
-    source = models.CharField(max_length=16, blank=True, help_text="web, rest or cli.")
-    remote_addr = models.CharField(max_length=64, blank=True)
-    handle = models.CharField(
-        max_length=160, blank=True, editable=False, help_text="The executor's name of it."
-    )
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-    expires_at = models.DateTimeField(help_text="The ticket must be used by then.")
-    opened_at = models.DateTimeField(null=True, blank=True)
-    seen_at = models.DateTimeField(null=True, blank=True)
-    ended_at = models.DateTimeField(null=True, blank=True)
-    exit_code = models.IntegerField(null=True, blank=True)
-    reason = models.CharField(max_length=40, blank=True, help_text="Why it ended other than by itself.")
-    bytes_in = models.BigIntegerField(default=0)
-    bytes_out = models.BigIntegerField(default=0)
-
-    class Meta:
-        ordering = ["-created_at"]
-        indexes = [models.Index(fields=["ended_at", "seen_at"], name="exec_session_open")]
-
-    def __str__(self) -> str:
-        return f"exec by {self.owner} in {self.allocation_id}"
 
 
 class Quota(models.Model):
