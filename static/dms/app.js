@@ -65,6 +65,17 @@ function say(text) {
   document.getElementById("said").textContent = text;
 }
 
+// What the page before this one had to say when it was left.
+const left = sessionStorage.getItem("dms-said");
+if (left) {
+  sessionStorage.removeItem("dms-said");
+  const alert = document.createElement("div");
+  alert.className = "alert alert-info";
+  alert.setAttribute("role", "status");
+  alert.textContent = left;
+  document.getElementById("main").prepend(alert);
+}
+
 // One dialog may be about any of many things: who opens it says which one (data-fill), and it is shown and sent.
 function open(dialog, about) {
   if (!dialog) return;

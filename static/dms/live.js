@@ -25,6 +25,17 @@ function subscribe() {
 }
 
 const running = new Map();
+let leaving = false;
+document.addEventListener("submit", () => { leaving = true; });
+
+// What the page is about has gone: its list, which says so, is of more use than a page that nothing stands behind.
+function leave(url) {
+  const about = document.querySelector("[data-live-gone]");
+  if (leaving || !about || addressOf(about) !== url) return;
+  leaving = true;
+  sessionStorage.setItem("dms-said", about.dataset.liveGoneSay);
+  window.location.assign(about.dataset.liveGone);
+}
 
 // At most one fetch an address at a time; changes that arrive meanwhile cause one more.
 async function refresh(url) {
@@ -36,6 +47,7 @@ async function refresh(url) {
   try {
     const answer = await fetch(url, { headers: { "X-Live": "1" }, credentials: "same-origin" });
     if (answer.redirected || answer.status === 403) window.location.reload();
+    else if (answer.status === 404) leave(url);
     else if (answer.ok) morph(url, new DOMParser().parseFromString(await answer.text(), "text/html"));
   } catch {
     // The connection is down; the socket's reconnect fetches again.

@@ -47,10 +47,17 @@ def test_a_whole_log_is_searched_and_goes_with_its_deployment(site: Site, browse
         expect(text).to_contain_text("Z last-line")
         assert window.overflow() <= 0
         assert window.violations() == []
+        other = page.context.new_page()
+        other.goto(page.url)
+        expect(other.locator("html")).to_have_attribute("data-live", "on")
         page.get_by_role("button", name="Delete").first.click()
         expect(page.locator("#delete-dialog")).to_contain_text("A line for each allocation")
         page.get_by_role("button", name="Delete it").click()
         page.wait_for_url("**/deployments/")
+        # Whoever else looked at it is led to the list, and told.
+        other.wait_for_url("**/deployments/")
+        expect(other.get_by_role("status").filter(has_text="has been deleted.")).to_be_visible()
+        other.close()
         # The page may still ask for itself once when it hears of the deletion, before it is left.
         assert [said for said in window.complaints if "404" not in said] == []
     kept = site.home / "work" / "deployments" / key
