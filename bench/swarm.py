@@ -18,7 +18,6 @@ APART = ("unshare", "--net", "--pid", "--fork", "--mount-proc", "--kill-child")
 BEGIN = (
     "ip link set lo up && exec dockerd --data-root {0}/data --exec-root {0}/exec --pidfile {0}/pid --host {1}"
 )
-LIMITS = ("--limit-memory", "64m", "--limit-cpu", "0.1", "--restart-condition", "none")
 
 
 class Swarm:
@@ -39,10 +38,11 @@ class Swarm:
             timeout=patience_s,
         ).stdout
 
-    def service(self, count: int, image: str, command: list[str]) -> float:
-        """Return how long a service of `count` replicas takes until all of them run."""
+    def service(self, count: int, image: str, command: list[str], *, cpu: float, ram: str) -> float:
+        """Return how long a service of `count` replicas takes until all of them run; `cpu` cores, `ram` as 64m."""
         begun = time.perf_counter()
-        words = ("--replicas", str(count), "--no-resolve-image", "--detach", "--name", NAME, *LIMITS)
+        limits = ("--limit-cpu", str(cpu), "--limit-memory", ram, "--restart-condition", "none")
+        words = ("--replicas", str(count), "--no-resolve-image", "--detach", "--name", NAME, *limits)
         self.docker("service", "create", *words, image, *command)
         wanted = f"{count}/{count}"
         while self.docker("service", "ls", "--format", "{{.Replicas}}").strip() != wanted:
