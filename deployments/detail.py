@@ -124,7 +124,10 @@ def _notes(bids: Iterable[Bid], allocations: list[Allocation], total: int) -> di
     progress = next((allocation.progress for allocation in allocations if allocation.progress), "")
     if progress and any(allocation.status == "pending" for allocation in allocations):
         notes["Provisioning"] = progress
-    elif waits := [a.name for a in allocations if a.status == "running" and not ready(a.status, a.health)]:
+    elif waits := [
+        a for a in allocations if a.status == "running" and not ready(a.status, a.health, a.awaited_to_end)
+    ]:
         more = f" and {len(waits) - 1} more" if len(waits) > 1 else ""
-        notes["Provisioning"] = f"until {waits[0]}{more} is healthy"
+        what = "has completed" if waits[0].awaited_to_end else "is healthy"
+        notes["Provisioning"] = f"until {waits[0].name}{more} {what}"
     return notes

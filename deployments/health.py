@@ -93,8 +93,13 @@ def resumed_at(health: Health, plan: Plan, *, now: float, name: str) -> float:
     return now + plan.interval_s * (zlib.crc32(name.encode()) % 1000) / 1000
 
 
-def ready(status: str, health: str) -> bool:
-    """Say whether what depends on an allocation may start: it is healthy, runs without a check, or has ended."""
+def ready(status: str, health: str, awaited_to_end: bool) -> bool:
+    """Say whether what depends on an allocation may start: it is healthy, runs without a check, or has ended.
+
+    One that is awaited to its end must have completed.
+    """
+    if awaited_to_end:
+        return status == "completed"
     return status != "pending" and not (status == "running" and health in (STARTING, UNHEALTHY))
 
 

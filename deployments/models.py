@@ -188,6 +188,9 @@ class Allocation(models.Model):
         help_text="The allocation as parsed: execution, resources, volumes, keys, scripts."
     )
     level = models.PositiveIntegerField(default=0, help_text="Depth in depends_on; lower levels start first.")
+    awaited_to_end = models.BooleanField(
+        default=False, help_text="What depends on it starts when it has completed."
+    )
     dns_name = models.CharField(max_length=255)
     ports = models.JSONField(default=list, blank=True, help_text="[{public, private, protocol}]")
     priv_addr = models.CharField(max_length=64, blank=True)

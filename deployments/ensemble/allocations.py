@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from deployments.ensemble.execution import read_execution
 from deployments.ensemble.fields import Context, Fields, Shape, fields
 from deployments.ensemble.healthcheck import read_healthcheck
-from deployments.ensemble.lifetime import read_max_runtime, read_restart, read_retry
+from deployments.ensemble.lifetime import read_max_runtime, read_ready_when, read_restart, read_retry
 from deployments.ensemble.model import (
     ALLOCATION_RECOVERIES,
     ALLOCATION_TYPES,
     EXECUTORS,
     AllocationSpec,
+    Execution,
     KeySpec,
     ResourceSpec,
 )
@@ -41,6 +42,7 @@ ALLOCATION = Shape(
             "restart",
             "retry",
             "max_runtime",
+            "ready_when",
         }
     ),
     {"dnsname": "dns_name", "health_check": "healthcheck"},
@@ -83,6 +85,7 @@ def read_allocation(
                 f"{dns_name[:80]!r} is no host name",
                 "labels of letters, digits and inner hyphens, joined by dots",
             )
+    execution = read_execution(top, executor)
     kind = top.choice("type", ALLOCATION_TYPES, "", required="service (runs on) or task (runs once)")
     return AllocationSpec(
         name=name,
@@ -93,18 +96,24 @@ def read_allocation(
         else read_resources(
             context, resources, join(path, "resources"), top.node.mark_of("resources"), roots.resources
         ),
-        execution=read_execution(top, executor),
+        execution=execution,
         dns_name=dns_name,
         volumes=read_volumes(top, roots.volumes),
         healthcheck=read_healthcheck(top, name=name, dns_name=dns_name, executor=executor),
-        failure_recovery=top.choice("failure_recovery", ALLOCATION_RECOVERIES, "stay_down"),
+        failure_recovery=top.choice("failure_recovery", ALLOCATION_RECOVERIES, _recovery(execution)),
         depends_on=top.texts("depends_on", single="write `depends_on: [NAME]`"),
         provision=_provision(top, roots),
         keys=_keys(top, roots),
         restart=read_restart(top),
         retry=read_retry(top, kind),
         max_runtime_ns=read_max_runtime(top),
+        ready_when=read_ready_when(top, kind),
     )
+
+
+def _recovery(execution: Execution) -> str:
+    """Return what docker's word for restarting means here, where no engine restarts anything by itself."""
+    return "stay_down" if execution.params.get("restart_policy", "no") == "no" else "one_for_one"
 
 
 def _executor(top: Fields) -> str:

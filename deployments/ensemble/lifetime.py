@@ -5,7 +5,7 @@ from __future__ import annotations
 from capabilities.numbers import NUMBERS
 from deployments.ensemble.durations import read_duration
 from deployments.ensemble.fields import Fields, Shape
-from deployments.ensemble.model import RestartSpec
+from deployments.ensemble.model import COMPLETED, READY_WHEN, STARTED, RestartSpec
 
 RESTART = Shape(
     "restart",
@@ -44,6 +44,14 @@ def read_retry(top: Fields, kind: str) -> int:
     if retry and kind == "service":
         top.error("retry", "a service is not retried", "retry is for tasks; write `restart: {max: ..}`")
     return retry
+
+
+def read_ready_when(top: Fields, kind: str) -> str:
+    """Return what those wait for that depend on it: its start, or its end."""
+    found = top.choice("ready_when", READY_WHEN, STARTED)
+    if found == COMPLETED and kind == "service":
+        top.error("ready_when", "a service does not complete", "write `type: task`, or a `healthcheck`")
+    return found
 
 
 def read_max_runtime(top: Fields) -> int:

@@ -8,6 +8,9 @@ from typing import Any
 
 EXECUTORS = ("docker", "process", "firecracker", "containerd", "null")
 ALLOCATION_TYPES = ("service", "task")
+# When what depends on an allocation may start.
+STARTED, COMPLETED = "started", "completed"
+READY_WHEN = (STARTED, COMPLETED)
 ALLOCATION_RECOVERIES = ("stay_down", "one_for_one", "one_for_all", "rest_for_one")
 NODE_RECOVERIES = ("stay_down", "restart", "redeploy")
 ESCALATIONS = ("redeploy", "teardown")
@@ -121,7 +124,8 @@ class KeySpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AllocationSpec:
-    """One workload. `restart` None: the site's intensity; `retry`: how often a failed task is run again."""
+    """One workload. `restart` None: the site's intensity; `retry`: how often a failed task is run again;
+    `ready_when`: whether what depends on it waits for its start (and health) or for its end."""
 
     name: str
     type: str = ""
@@ -133,6 +137,7 @@ class AllocationSpec:
     healthcheck: HealthcheckSpec | None = None
     failure_recovery: str = "stay_down"
     depends_on: tuple[str, ...] = ()
+    ready_when: str = STARTED
     provision: tuple[str, ...] = ()
     keys: tuple[KeySpec, ...] = ()
     restart: RestartSpec | None = None

@@ -180,6 +180,9 @@ def _allocation() -> Schema:
             "healthcheck": healthcheck,
             "failure_recovery": _one_of(model.ALLOCATION_RECOVERIES, "what a failure does", "stay_down"),
             "depends_on": _list(_TEXT, "allocations on the same node that start before"),
+            "ready_when": _one_of(
+                model.READY_WHEN, "task: what depends on it waits for its start or its end", model.STARTED
+            ),
             "provision": _list(_TEXT, "scripts of the root, run in this order before the start"),
             "keys": _list(key, "keys put inside"),
             "restart": _map(

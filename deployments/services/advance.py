@@ -37,6 +37,7 @@ from node.wake import wake
 from node.words import count
 
 STEPS_MAX = 32
+Status = Allocation.Status
 CLEAN_UP = "workers.tasks.execute.clean_up"
 
 
@@ -188,13 +189,17 @@ def _provision(deployment: Deployment) -> bool:
     if failed:
         _give_up(deployment, failure_text(failed[0]), [failure(item) for item in failed])
         return True
+    if cut := [item for item in allocations if item.awaited_to_end and item.status == Status.TERMINATED]:
+        what = f"{cut[0]} was stopped, and others wait until it has completed"
+        _give_up(deployment, what, [failure(item) for item in cut])
+        return True
     for level in sorted({item.level for item in allocations}):
         members = [item for item in allocations if item.level == level]
         fresh = [item for item in members if not item.start_wanted]
         if fresh:
             ask_start(deployment, fresh)
             return False
-        if not all(ready(item.status, item.health) for item in members):
+        if not all(ready(item.status, item.health, item.awaited_to_end) for item in members):
             return False
     move(deployment, states.RUNNING, f"{count(len(allocations), 'allocation')} started", reason="")
     return True

@@ -180,6 +180,8 @@ def allocation_ended(allocation: Allocation, ending: Ending) -> bool:
         )
         if not again:
             release([allocation.pk])
+            if allocation.awaited_to_end:
+                group_goes_on(allocation.deployment_id)
         record(
             allocation.deployment,
             "allocation",

@@ -11,7 +11,7 @@ from django.utils import timezone
 from capabilities.numbers import NUMBERS
 from deployments.ensemble import levels
 from deployments.ensemble.document import allocation_document
-from deployments.ensemble.model import AllocationSpec, Ensemble, NodeSpec
+from deployments.ensemble.model import COMPLETED, AllocationSpec, Ensemble, NodeSpec
 from deployments.models import Allocation, Deployment
 from deployments.services.bidding import needed
 from node.services.ledger import Granted, LedgerItem, commit
@@ -88,6 +88,7 @@ def _row(
         executor=spec.executor,
         spec=allocation_document(spec) | {"granted": grant.resources.document()},
         level=level,
+        awaited_to_end=spec.ready_when == COMPLETED,
         dns_name=spec.dns_name,
         ports=ports,
     )

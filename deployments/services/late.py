@@ -19,14 +19,30 @@ def waited_for(deployment: Deployment) -> list[Line]:
     waiting = [
         item
         for item in deployment.allocations.select_related("node").defer("spec").order_by("level", "pk")
-        if not ready(item.status, item.health)
+        if not ready(item.status, item.health, item.awaited_to_end)
     ]
     return [
         _line(item, allowed, hint)
         if item.status == Allocation.Status.PENDING
+        else _unfinished(item, allowed, hint)
+        if item.awaited_to_end
         else _unhealthy(item, allowed, hint)
         for item in waiting
     ]
+
+
+def _unfinished(item: Allocation, allowed: str, hint: str) -> Line:
+    return complete(
+        {
+            "subject": str(item),
+            "peer": item.node.name,
+            "check": "deadline",
+            "message": f"{item} had not completed, and others wait for that (ready_when: completed)",
+            "needed": allowed,
+            "available": "still running",
+            "hint": f"see its log, or {hint}",
+        }
+    )
 
 
 def _unhealthy(item: Allocation, allowed: str, hint: str) -> Line:

@@ -58,12 +58,14 @@ def due(now: datetime) -> Q:
     """Return what a worker may take up: starts whose pause is over, and stops, in the order of a group's restart.
 
     A group is stopped from its last level to its first, and nothing of it starts before all of it has stopped; then
-    each level waits for the one before, as at first: until that is healthy where it has a check.
+    each level waits for the one before, as at first: until that is healthy where it has a check, or has completed
+    where that is awaited.
     """
     others = Allocation.objects.filter(deployment_id=OuterRef("deployment_id"))
     group = others.exclude(restart_why="")
     stopping = group.filter(stop_wanted=True).exclude(status__in=states.ALLOCATION_TERMINAL)
-    awaited = (~Q(restart_why="") & Q(status=Status.PENDING)) | Q(status=Status.RUNNING, health=STARTING)
+    unready = Q(health=STARTING) | Q(awaited_to_end=True)
+    awaited = (~Q(restart_why="") & Q(status=Status.PENDING)) | (Q(status=Status.RUNNING) & unready)
     lower = others.filter(awaited, level__lt=OuterRef("level"))
     start = (
         Q(start_wanted=True, status=Status.PENDING)

@@ -62,9 +62,7 @@ def _settle_dependencies(service: Service, known: dict[str, Service], notes: Not
             what = "itself" if other is not None else f"{name[:60]!r}, which is not there"
             notes.lost(path, mark, f"it waits for {what}")
         elif condition == COMPLETED:
-            other.task = True
-            said = f"it waits until {name[:60]} has been started, not until that has completed"
-            notes.lost(path, mark, said, "let its command wait for the other's result")
+            other.task = other.awaited_to_end = True
 
 
 def _names(services: list[Service], notes: Notes) -> dict[str, list[str]]:
@@ -125,6 +123,8 @@ def _allocation(service: Service, names: dict[str, list[str]], own_name: str) ->
     found |= {"resources": resources, "execution": service.execution}
     if service.depends_on:
         found["depends_on"] = [copy for other in service.depends_on for copy in names[other]]
+    if service.awaited_to_end:
+        found["ready_when"] = "completed"
     if service.health and not service.task:
         found["healthcheck"] = service.health
     if service.volumes:

@@ -61,6 +61,7 @@ class Service:
     replicas: int
     aliases: list[tuple[str, str, Mark]] = field(default_factory=list)
     task: bool = False
+    awaited_to_end: bool = False
 
     @property
     def texts(self) -> list[str]:

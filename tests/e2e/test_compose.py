@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,6 +23,11 @@ def onboarded(site: Site) -> Site:
     return site
 
 
+def moment(shown: dict[str, Any], text: str) -> str:
+    """When the timeline says so of an allocation, whichever its node."""
+    return next(event["at"] for event in shown["events"] if event["text"].endswith(text))
+
+
 def test_the_shop_answers(onboarded: Site, tmp_path: Path) -> None:
     out = tmp_path / "shop.yaml"
     said = onboarded.cli("translate", str(SHOP), "-o", str(out))
@@ -33,7 +39,10 @@ def test_the_shop_answers(onboarded: Site, tmp_path: Path) -> None:
     try:
         assert answer["status"] == "Running", (answer, [event["text"] for event in shown["events"]])
         found = allocations(shown)
-        assert set(found) == {"web", "database", "cache", "worker"}
+        assert set(found) == {"web", "database", "cache", "worker", "migrate"}
+        # Running says that the web server's start has come, and that waits for the end of this.
+        assert (found["migrate"]["type"], found["migrate"]["status"]) == ("task", "completed")
+        assert moment(shown, "migrate completed") < moment(shown, "web started")
         assert answered(public_port(found["web"]), "/") == "hello from cache\n"
         wait_for(
             lambda: "worked" in log_of(onboarded, shown, "worker"),

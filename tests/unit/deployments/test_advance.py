@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from capabilities.refusal import Refusal
 from deployments import states
+from deployments.detail import _notes
 from deployments.models import Allocation, Bid, Deployment
 from deployments.services import advance
 from deployments.services.advance import deployment_advance
+from deployments.services.late import waited_for
 from deployments.services.timeline import IllegalArrow, move
 from node.models import PortReservation, Reservation
 from tests.unit.deployments import world
@@ -46,6 +48,46 @@ def test_a_task_goes_all_the_way() -> None:
     assert deployment_advance(deployment.pk) == states.COMPLETED
     assert statuses(deployment) == ["Preparing", "Committing", "Provisioning", "Running", "Completed"]
     assert not Reservation.objects.exists()
+
+
+def migrating() -> Deployment:
+    """A service that waits until a task before it has completed, which runs now."""
+    first = world.allocation(ready_when="completed")
+    tree = world.ensemble({"migrate": first, "web": world.allocation("service", depends_on=["migrate"])})
+    deployment = world.submit(world.make_node(), world.make_owner(), tree)
+    deployment_advance(deployment.pk)
+    assert world.started(deployment.allocations.get(name="migrate"))
+    assert deployment_advance(deployment.pk) == states.PROVISIONING
+    assert not deployment.allocations.get(name="web").start_wanted
+    return deployment
+
+
+def test_a_start_waits_until_a_task_has_completed() -> None:
+    deployment = migrating()
+    late = Deployment.objects.get(pk=deployment.pk)
+    assert "migrate had not completed, and others wait for that" in waited_for(late)[0]["message"]
+    assert _notes([], list(late.allocations.all()), 2)["Provisioning"] == "until migrate has completed"
+    assert world.ended(deployment.allocations.get(name="migrate"), "completed")
+    assert deployment_advance(deployment.pk) == states.PROVISIONING
+    web = deployment.allocations.get(name="web")
+    assert web.start_wanted
+    assert world.started(web)
+    assert deployment_advance(deployment.pk) == states.RUNNING
+
+
+@pytest.mark.parametrize("cause", ["exit_code", "stopped"])
+def test_what_waits_for_a_task_that_never_completes_fails_with_it(cause: str) -> None:
+    deployment = migrating()
+    migrate = deployment.allocations.get(name="migrate")
+    if cause == "stopped":
+        Allocation.objects.filter(pk=migrate.pk).update(stop_wanted=True)
+    assert world.ended(migrate, cause, 1)
+    assert deployment_advance(deployment.pk) == states.FAILED
+    deployment.refresh_from_db()
+    said = {"exit_code": "here.migrate: exit_code", "stopped": "here.migrate was stopped, and others wait"}
+    assert deployment.reason.startswith(said[cause])
+    assert deployment.reasons
+    assert deployment.allocations.get(name="web").attempt == 0
 
 
 def test_a_level_waits_for_the_one_before() -> None:

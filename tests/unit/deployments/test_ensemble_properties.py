@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from deployments.ensemble import Cycle, Ensemble, levels, parse_document, units
 from deployments.ensemble.graph import levels_of
+from deployments.ensemble.model import READY_WHEN
 
 NAMES = st.from_regex(r"[a-z]([a-z0-9-]{0,6}[a-z0-9])?", fullmatch=True)
 WORDS = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8)
@@ -65,6 +66,7 @@ def documents(draw):
             "depends_on": draw(st.lists(st.sampled_from(names[:index]), unique=True)) if index else [],
             "max_runtime": draw(st.none() | DURATIONS),
             "restart": draw(st.none() | RESTARTS),
+            "ready_when": draw(st.sampled_from(READY_WHEN)) if job == "task" else "started",
             "retry": draw(st.integers(0, 3)) if job == "task" else 0,
             "healthcheck": None if kind == "process" else draw(st.none() | CHECKS),
         }

@@ -120,6 +120,8 @@ SECOND = BASE["allocations"]["a"]
             "shorter than backoff",
         ),
         (f"{A}/retry", 2, "allocations.a.retry", "service is not retried"),
+        (f"{A}/ready_when", "completed", "allocations.a.ready_when", "a service does not complete"),
+        (f"{A}/ready_when", "healthy", "allocations.a.ready_when", "healthy"),
         (f"{A}/max_runtime", "forever", "allocations.a.max_runtime", "duration"),
         ("max_runtime", "0s", "max_runtime", "positive"),
         (f"{A}/healthcheck", {"type": "command"}, "allocations.a.healthcheck.exec", "needs `exec`"),
@@ -297,7 +299,24 @@ def test_health_and_lifetime_are_typed_and_left_out_of_documents_without_them():
     assert (spec.max_runtime_s, ensemble.max_runtime_s) == (86_400.0, 5_400.0)
     assert parse_document(ensemble.document()).required() == ensemble
     plain = allocation_document(parse(json.dumps(BASE)).required().allocations["a"])
-    assert not plain.keys() & {"restart", "retry", "max_runtime", "healthcheck"}
+    assert not plain.keys() & {"restart", "retry", "max_runtime", "healthcheck", "ready_when"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "own", "expected"),
+    [
+        ("no", "", "stay_down"),
+        ("always", "", "one_for_one"),
+        ("on-failure", "", "one_for_one"),
+        ("always", "rest_for_one", "rest_for_one"),
+        ("unless-stopped", "stay_down", "stay_down"),
+    ],
+)
+def test_dockers_word_for_restarting_is_acted_on(policy, own, expected):
+    document = changed(f"{A}/execution/restart_policy", policy)
+    if own:
+        document["allocations"]["a"]["failure_recovery"] = own
+    assert parse(json.dumps(document)).required().allocations["a"].failure_recovery == expected
 
 
 def test_a_restart_that_nothing_asks_for_is_warned_of():

@@ -99,7 +99,8 @@ def test_a_worker_that_begins_spreads_what_was_healthy(plan, name):
     ],
 )
 def test_what_depends_on_it_may_start(status, state, expected):
-    assert health.ready(status, state) is expected
+    assert health.ready(status, state, False) is expected
+    assert health.ready(status, state, True) is (status == "completed")
 
 
 @pytest.mark.parametrize(

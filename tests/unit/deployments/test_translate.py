@@ -235,8 +235,9 @@ services:
 """
     )
     assert (spec(done, "migrate").type, spec(done, "migrate").retry) == ("task", 3)
-    assert spec(done, "app").type == "service"
-    assert "not until that has completed" in done.not_carried[0].message
+    assert spec(done, "migrate").ready_when == "completed"
+    assert (spec(done, "app").type, spec(done, "app").depends_on) == ("service", ("migrate",))
+    assert not done.not_carried
 
 
 def test_copies_have_names_of_their_own() -> None:
