@@ -101,8 +101,9 @@ def _bare(apart: bool = False) -> float:
             name = f"bare-{number}"
             pools = [docker.types.IPAMPool(subnet=f"10.212.{number}.0/24")]
             client.api.create_network(name, ipam=docker.types.IPAMConfig(pool_configs=pools))
-        limits = {"mem_limit": RAM_MIB * MEBIBYTE, "nano_cpus": int(CORES * 1e9)}
-        host = client.api.create_host_config(network_mode=name, **limits)
+        host = client.api.create_host_config(
+            network_mode=name, mem_limit=RAM_MIB * MEBIBYTE, nano_cpus=int(CORES * 1e9)
+        )
         made: str = client.api.create_container(IMAGE, COMMAND, host_config=host)["Id"]
         client.api.start(made)
         return made

@@ -25,7 +25,7 @@ def onboarded(site: Site) -> Site:
 
 def moment(shown: dict[str, Any], text: str) -> str:
     """When the timeline says so of an allocation, whichever its node."""
-    return next(event["at"] for event in shown["events"] if event["text"].endswith(text))
+    return next(str(event["at"]) for event in shown["events"] if event["text"].endswith(text))
 
 
 def test_the_shop_answers(onboarded: Site, tmp_path: Path) -> None:
