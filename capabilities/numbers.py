@@ -113,6 +113,8 @@ class Numbers:
     docker_availability_s: float = 5.0
     docker_connections_max: int = 64
     docker_restart_s: float = 15.0  # an engine that was killed ends what it finds while it starts
+    docker_stop_s: float = 30.0  # from an engine's asking its containers to end until the next engine begins
+    docker_reboot_s: float = 600.0  # the same where the machine was restarted in between
     docker_reconnect_max_s: float = 10.0
     container_pids_max: int = 4096
     sandbox_pids_max: int = 256

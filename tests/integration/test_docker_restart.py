@@ -17,6 +17,12 @@ from workers.executors.base import Cause, State
 pytestmark = [pytest.mark.xdist_group("own-engine"), pytest.mark.timeout(300)]
 
 
+# They end with a code of their own, its rest by three, when they are asked to.
+TRAP = 'trap "exit $(({} % 3))" TERM; sleep 600 & wait'
+DONE = 6
+POLITE = {3: "service", 4: "service", DONE: "task", 5: "task"}
+
+
 @pytest.fixture(params=["ends its containers", "live-restore"])
 def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[OwnEngine]:
     folder = Path(tempfile.mkdtemp(prefix="dms-engine-"))
@@ -32,6 +38,7 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
 def test_an_engines_restart_is_its_own_cause(engine: OwnEngine, how: signal.Signals, tmp_path: Path) -> None:
     rig = Rig(tmp_path)
     service = rig.start("sleep", "600")
+    polite = {code: rig.start("sh", "-c", TRAP.format(code), type=kind) for code, kind in POLITE.items()}
     failed, _ = rig.run("sh", "-c", "kill -9 $$; sleep 1")
     assert failed.cause is not Cause.ENGINE_RESTARTED
     before = rig.docker.inspect(service)
@@ -44,6 +51,12 @@ def test_an_engines_restart_is_its_own_cause(engine: OwnEngine, how: signal.Sign
     else:
         ended = wait_for(lambda: _exited(rig, service), "the end that came with the engine")
         assert ended is Cause.ENGINE_RESTARTED, rig.docker.inspect(service)
+        found = {code: rig.ended(name) for code, name in polite.items()}
+        if how is signal.SIGTERM:
+            assert {code: end.exit_code for code, end in found.items()} == {code: code % 3 for code in POLITE}
+            # A task that says so has completed; the others ended because they were asked to.
+            assert found.pop(DONE).cause is Cause.COMPLETED
+        assert {end.cause for end in found.values()} == {Cause.ENGINE_RESTARTED}
         later, _ = rig.run("sh", "-c", "kill -9 $$; sleep 1")
         assert later.cause is not Cause.ENGINE_RESTARTED
 

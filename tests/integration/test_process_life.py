@@ -216,13 +216,17 @@ def test_another_worker_adopts(bench: Bench) -> None:
     assert bench.log(request.execution_id) == "up\n"
 
 
-def test_a_sandbox_without_its_parent_is_ended(bench: Bench) -> None:
+@pytest.mark.parametrize(("boot", "cause"), [("", Cause.GONE), ("another", Cause.ENGINE_RESTARTED)])
+def test_a_sandbox_without_its_parent_is_ended(bench: Bench, boot: str, cause: Cause) -> None:
     name = bench.start("sleep", "60").execution_id
     folder = bench.executor.root / name
     pids = bench.pids(name)
-    os.kill(json.loads((folder / "status.json").read_text())["pid"], signal.SIGKILL)
+    status = json.loads((folder / "status.json").read_text())
+    os.kill(status["pid"], signal.SIGKILL)
+    if boot:  # as if the machine had been restarted since
+        (folder / "status.json").write_text(json.dumps(status | {"boot_id": boot}))
     wait_for(lambda: bench.executor.inspect(name).state is State.EXITED, what="the end")
-    assert bench.executor.inspect(name).cause is Cause.GONE
+    assert bench.executor.inspect(name).cause is cause
     assert not any(start_ticks(pid) for pid in pids)
 
 

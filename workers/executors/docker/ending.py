@@ -38,6 +38,12 @@ def address(document: Mapping[str, Any]) -> str:
     return next((str(net["IPAddress"]) for net in networks.values() if net.get("IPAddress")), "")
 
 
+def kind(document: Mapping[str, Any]) -> str:
+    """Return whether a container is of a service or of a task; empty for one of an earlier release."""
+    marks = (document.get("Config") or {}).get("Labels") or {}
+    return str(marks.get(f"{LABEL}.type", ""))
+
+
 def execution(
     document: Mapping[str, Any],
     *,

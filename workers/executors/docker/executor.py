@@ -100,7 +100,7 @@ class DockerExecutor:
             )
             if oom:
                 return ending.execution(document, ran_out_of_memory=True)
-        if remembered is None and (known := restarts.with_engine(self._engine, found)):
+        if remembered is None and (known := restarts.with_engine(self._engine, found, ending.kind(document))):
             return ending.execution(document, remembered=known)
         if found.cause is Cause.EXIT_CODE and found.exit_code in ending.NOT_STARTED_CODES:
             return ending.execution(document, remembered=self._not_started(execution_id))

@@ -46,6 +46,7 @@ def labels(request: ExecutionRequest) -> dict[str, str]:
         f"{LABEL}.allocation": request.allocation_id,
         f"{LABEL}.execution": request.execution_id,
         f"{LABEL}.attempt": str(request.attempt),
+        f"{LABEL}.type": request.type,
     }
 
 

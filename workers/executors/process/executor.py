@@ -144,10 +144,13 @@ class ProcessExecutor:
             with contextlib.suppress(OSError):  # its removal takes the groups along
                 cgroups.remove(request["group_folders"])
             wanted = shim.read_json(str(folder.path / "wanted.json"))
-            detail = "the process that kept the sandbox is gone: killed, or the machine was restarted"
+            if status.get("boot_id", shim.boot_id()) == shim.boot_id():
+                cause, detail = Cause.GONE, "the process that kept the sandbox is gone: it was killed"
+            else:
+                cause, detail = Cause.ENGINE_RESTARTED, "the machine was restarted and ended it"
             status |= {
                 "state": "exited",
-                "cause": Cause.GONE.value,
+                "cause": cause.value,
                 "detail": detail,
                 "ended_at": time.time(),
             }
