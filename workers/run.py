@@ -29,6 +29,7 @@ from deployments.services.allocations import (
     claim_end,
     let_go,
     renew,
+    with_all,
 )
 from node.logger.context import about, bind
 from node.resources import Resources
@@ -199,11 +200,7 @@ def _stop_claimed(allocation: Allocation) -> None:
 
 def collect(execution_id: str) -> None:
     """If the execution has ended, note how, keep its log and remove it. Called on every event and sweep."""
-    allocation = (
-        Allocation.objects.select_related("deployment", "owner", "node__identity")
-        .filter(execution_id=execution_id)
-        .first()
-    )
+    allocation = with_all(Allocation.objects.filter(execution_id=execution_id)).first()
     if allocation is None or allocation.status != Allocation.Status.RUNNING:
         return
     with bind(allocation=allocation.pk, deployment=allocation.deployment_id):
@@ -254,7 +251,6 @@ def enforce_disk(allocation: Allocation) -> None:
         if used > granted:
             detail = f"wrote {used} bytes, {granted} were granted"
             executor.kill(allocation.execution_id, Cause.DISK_LIMIT, detail)
+            collect(allocation.execution_id)
     except ExecutorError as error:
         logger.warning("measuring %s: %s", allocation.execution_id, error.detail)
-        return
-    collect(allocation.execution_id)

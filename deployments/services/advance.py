@@ -8,6 +8,8 @@ is harmless, so a lost message costs no more than the wait for the next sweep.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from django.db import transaction
@@ -15,6 +17,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
+from capabilities.paging import under
 from capabilities.refusal import Refusal
 from deployments import states
 from deployments.ensemble.model import Ensemble
@@ -30,6 +33,7 @@ from deployments.services.manifest import manifest_refresh
 from deployments.services.quota import demand_in, enforce
 from deployments.services.timeline import move, record
 from node.logger.context import about
+from node.models import DOCUMENTS as NODE_DOCUMENTS
 from node.models import Node
 from node.outside import OUTSIDE
 from node.services.ledger import release
@@ -68,7 +72,7 @@ def deployment_advance(deployment_id: str) -> str:
                 Deployment.objects.select_for_update(of=("self",), no_key=True)
                 .select_related("owner", "orchestrator__identity")
                 # Most steps read none of them, and it is called at the start of every allocation.
-                .defer(*DOCUMENTS)
+                .defer(*DOCUMENTS, *under("orchestrator", NODE_DOCUMENTS))
                 .filter(pk=deployment_id)
                 .first()
             )
@@ -184,24 +188,27 @@ def _commit(deployment: Deployment, usage: Mapping[str, Any] | None) -> bool:
 
 
 def _provision(deployment: Deployment) -> bool:
-    allocations = list(deployment.allocations.defer("spec"))
-    failed = [item for item in allocations if item.status == Allocation.Status.FAILED]
-    if failed:
+    # Every start of an allocation comes here: of many rows only what is decided by.
+    fields = ("level", "start_wanted", "status", "health", "awaited_to_end")
+    found = list(deployment.allocations.order_by("level").values_list(*fields))
+    rows = deployment.allocations.defer("spec")
+    if any(status == Status.FAILED for _, _, status, _, _ in found):
+        failed = list(rows.filter(status=Status.FAILED))
         _give_up(deployment, failure_text(failed[0]), [failure(item) for item in failed])
         return True
-    if cut := [item for item in allocations if item.awaited_to_end and item.status == Status.TERMINATED]:
+    if any(awaited and status == Status.TERMINATED for _, _, status, _, awaited in found):
+        cut = list(rows.filter(awaited_to_end=True, status=Status.TERMINATED))
         what = f"{cut[0]} was stopped, and others wait until it has completed"
         _give_up(deployment, what, [failure(item) for item in cut])
         return True
-    for level in sorted({item.level for item in allocations}):
-        members = [item for item in allocations if item.level == level]
-        fresh = [item for item in members if not item.start_wanted]
-        if fresh:
-            ask_start(deployment, fresh)
+    for level, members in groupby(found, key=itemgetter(0)):
+        standing = list(members)
+        if not all(wanted for _, wanted, _, _, _ in standing):
+            ask_start(deployment, rows.filter(level=level, start_wanted=False))
             return False
-        if not all(ready(item.status, item.health, item.awaited_to_end) for item in members):
+        if not all(ready(status, health, awaited) for _, _, status, health, awaited in standing):
             return False
-    move(deployment, states.RUNNING, f"{count(len(allocations), 'allocation')} started", reason="")
+    move(deployment, states.RUNNING, f"{count(len(found), 'allocation')} started", reason="")
     return True
 
 

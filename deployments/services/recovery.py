@@ -67,15 +67,18 @@ def due(now: datetime) -> Q:
     unready = Q(health=STARTING) | Q(awaited_to_end=True)
     awaited = (~Q(restart_why="") & Q(status=Status.PENDING)) | (Q(status=Status.RUNNING) & unready)
     lower = others.filter(awaited, level__lt=OuterRef("level"))
-    start = (
-        Q(start_wanted=True, status=Status.PENDING)
-        & (Q(restart_at=None) | Q(restart_at__lte=now))
-        & (Q(restart_why="") | (Q(~Exists(stopping)) & Q(~Exists(lower))))
-    )
-    stop = Q(stop_wanted=True) & (
-        Q(restart_why="") | Q(~Exists(stopping.filter(level__gt=OuterRef("level"))))
-    )
-    return start | stop
+    start = _start_is_due(now) & Q(~Exists(stopping)) & Q(~Exists(lower))
+    stop = Q(stop_wanted=True) & Q(~Exists(stopping.filter(level__gt=OuterRef("level"))))
+    return due_alone(now) | start | stop
+
+
+def due_alone(now: datetime) -> Q:
+    """Return the same for those that are no part of a group's restart."""
+    return Q(restart_why="") & (_start_is_due(now) | Q(stop_wanted=True))
+
+
+def _start_is_due(now: datetime) -> Q:
+    return Q(start_wanted=True, status=Status.PENDING) & (Q(restart_at=None) | Q(restart_at__lte=now))
 
 
 def recovers(allocation: Allocation, *, cause: str, failed: bool, detail: str, now: datetime) -> bool:

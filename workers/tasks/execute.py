@@ -9,6 +9,7 @@ from collections.abc import Callable
 from celery import shared_task
 
 from deployments.models import Allocation
+from deployments.services.allocations import with_all
 from node.selectors import local_node
 from workers import reconcile, run
 from workers.executors.base import ExecutorError
@@ -88,7 +89,7 @@ def compare() -> None:
 def disks() -> None:
     """Enforce the disk limits of everything that runs here."""
     running = Allocation.objects.filter(node=local_node(), status=Allocation.Status.RUNNING)
-    for allocation in running.select_related("deployment", "owner", "node__identity"):
+    for allocation in with_all(running):
         with reconcile.guarded("measuring", allocation.pk):
             run.enforce_disk(allocation)
 
