@@ -35,6 +35,8 @@ from node.person import invoke
 
 SHUTDOWN = "/dms/node/deployment/shutdown"
 DELETE = "/dms/node/deployment/delete"
+RESTART = "/dms/node/allocation/restart"
+STOP = "/dms/node/allocation/stop"
 
 
 def shut_down(request: HttpRequest, keys: Iterable[str]) -> None:
@@ -45,11 +47,22 @@ def shut_down(request: HttpRequest, keys: Iterable[str]) -> None:
 def each(request: HttpRequest, behavior: str, keys: Iterable[str], done: str) -> None:
     """Invoke a behavior with each deployment's id, and say how each went."""
     for key in list(keys):
-        try:
-            invoke(request, behavior, {"ID": key}, source="admin")
-            messages.success(request, f"{key[:8]} {done}")
-        except Refusal as refusal:
-            messages.error(request, f"{key[:8]}: {refusal.detail} {refusal.hint}".strip())
+        _invoke(request, behavior, {"ID": key}, key[:8], done)
+
+
+def control(request: HttpRequest, behavior: str, rows: QuerySet[Allocation], done: str) -> None:
+    """Invoke a behavior with each allocation, and say how each went."""
+    for row in rows:
+        asked = {"ID": row.deployment_id, "AllocationName": str(row)}
+        _invoke(request, behavior, asked, f"allocation {row} of {row.deployment_id[:8]}", done)
+
+
+def _invoke(request: HttpRequest, behavior: str, asked: dict[str, str], what: str, done: str) -> None:
+    try:
+        invoke(request, behavior, asked, source="admin")
+        messages.success(request, f"{what} {done}")
+    except Refusal as refusal:
+        messages.error(request, f"{what}: {refusal.detail} {refusal.hint}".strip())
 
 
 @admin.register(Deployment)
@@ -113,11 +126,22 @@ class AllocationAdmin(ReadOnlyAdmin):
     list_left_out = ("spec", *under("deployment", DOCUMENTS), *under("node", NODE_DOCUMENTS))
     ordering = ["-created_at", "id"]
     search_fields = ["id", "name"]
+    actions = ["restart", "stop"]
 
     @admin.display(description="status", ordering="status")
     def status_shown(self, row: Allocation) -> SafeString:
         """The status in its colour."""
         return state_mark(row.status)
+
+    @admin.action(description="Restart")
+    def restart(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Start the chosen allocations again."""
+        control(request, RESTART, rows, "is restarted")
+
+    @admin.action(description="Stop for good")
+    def stop(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
+        """Stop the chosen allocations; the others of their deployments go on."""
+        control(request, STOP, rows, "is being stopped")
 
 
 @admin.register(AllocationSample)

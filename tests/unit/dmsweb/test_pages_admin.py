@@ -8,9 +8,12 @@ from django.contrib import admin
 from django.urls import reverse
 
 from capabilities.models import AuditEntry
+from deployments.models import Deployment
+from deployments.services.advance import deployment_advance
 from dmsweb.accounts.models import ApiToken
 from dmsweb.accounts.services import token_create
 from node.models import Node, Reservation
+from tests.unit.deployments import world
 from tests.unit.deployments.world import GIB
 
 OURS = ("accounts", "capabilities", "node", "deployments", "workers", "pages")
@@ -47,6 +50,31 @@ def test_shut_down_invokes_the_behavior(people):
     assert deployment.stop_wanted or deployment.status in {"ShuttingDown", "Completed", "Failed"}
     entry = AuditEntry.objects.get(path="/dms/node/deployment/shutdown")
     assert (entry.source, entry.actor, entry.outcome) == ("admin", people.identity("alice").did, "allowed")
+
+
+@pytest.mark.parametrize(("action", "why"), [("restart", "alice"), ("stop", "")])
+def test_allocations_are_controlled_through_the_door(people, action, why):
+    deployment = people.deploy("bob")
+    deployment_advance(deployment.pk)
+    row = deployment.allocations.get()
+    world.started(row)
+    deployment_advance(deployment.pk)
+    data = {"action": action, "_selected_action": [row.pk]}
+    answer = people.client("alice").post(
+        reverse("admin:deployments_allocation_changelist"), data, follow=True
+    )
+    row.refresh_from_db()
+    assert row.stop_wanted
+    assert why in row.restart_why
+    assert bool(row.restart_why) is bool(why)
+    assert f"Allocation {row} of {deployment.pk[:8]} is " in answer.content.decode()
+    entry = AuditEntry.objects.get(path=f"/dms/node/allocation/{action}")
+    assert (entry.source, entry.actor, entry.outcome) == ("admin", people.identity("alice").did, "allowed")
+    # What has ended is refused, and the person reads why.
+    world.ended(row, "stopped")
+    Deployment.objects.filter(pk=deployment.pk).update(status="Completed")
+    again = people.client("alice").post(reverse("admin:deployments_allocation_changelist"), data, follow=True)
+    assert '<li class="error">Allocation here.hello' in again.content.decode()
 
 
 def test_release_shuts_the_holder_down(people):
