@@ -125,6 +125,11 @@ class Deployment(models.Model):
                 ],
                 name="deployment_listed",
             ),
+            # The same for whoever sees everybody's.
+            models.Index(
+                fields=["-created_at", "id", "delete_wanted", "status", "queued_at", "owner", "name"],
+                name="deployment_newest",
+            ),
             # The few that are being deleted, which every list leaves out.
             models.Index(fields=["id"], condition=models.Q(delete_wanted=True), name="deployment_deleted"),
             # The same for one state, and the sweep over unfinished work.
@@ -226,10 +231,17 @@ class Allocation(models.Model):
         ordering = ["deployment_id", "level", "id"]
         indexes = [
             models.Index(fields=["node", "status"], name="allocation_on_node"),
-            # Every list, as with deployments.
+            # Every list, as with deployments: of one person, of everybody, in one state.
             models.Index(
                 fields=["owner", "-created_at", "id", "deployment", "status", "type", "executor"],
                 name="allocation_listed",
+            ),
+            models.Index(
+                fields=["-created_at", "id", "deployment", "status", "type", "executor"],
+                name="allocation_newest",
+            ),
+            models.Index(
+                fields=["status", "-created_at", "id", "deployment", "owner"], name="allocation_in_status"
             ),
         ]
 
