@@ -38,6 +38,27 @@ class Numbers:
     audit_request_max_bytes: int = 16_384
     request_max_bytes: int = 1_048_576
 
+    # Other sites.
+    peer_connect_timeout_s: float = 3.0
+    peer_answer_max_bytes: int = 1_048_576
+    peer_tries_max: int = 3
+    peer_try_pause_s: float = 0.25
+    peer_hello_s: float = 60.0
+    peer_hello_timeout_s: float = 3.0
+    peer_hellos_at_once: int = 8
+    peers_max: int = 10_000
+    peer_addresses_max: int = 16
+    clock_off_s: float = 10.0  # a difference of two clocks that is said
+    address_record_lifetime_s: float = 30 * 86_400.0
+    outgoing_look_s: float = 5.0
+    outgoing_backoff_s: float = 1.0
+    outgoing_backoff_max_s: float = 300.0
+    outgoing_at_once: int = 100
+    outgoing_kept_s: float = 30 * 86_400.0
+    revocations_at_once: int = 500
+    invitation_lifetime_s: float = 7 * 86_400.0
+    membership_lifetime_s: float = 365 * 86_400.0
+
     # Ensembles.
     ensemble_max_bytes: int = 1_048_576
     ensemble_max_depth: int = 32

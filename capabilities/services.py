@@ -16,6 +16,7 @@ from capabilities.did import did_of
 from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, AuditEntry, Identity, Token
 from capabilities.refusal import Refusal
+from capabilities.revocations import revocation_publish
 from capabilities.roleset import SEES_ALL
 
 if TYPE_CHECKING:
@@ -118,12 +119,14 @@ def revoke(row: Token) -> None:
     )
     with transaction.atomic():
         Token.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=timezone.now())
-        Anchor.objects.get_or_create(
+        _, fresh = Anchor.objects.get_or_create(
             context=selectors.CONTEXT,
             kind=Anchor.Kind.REVOKE,
             key=token.key,
             defaults={"token": revocation.document(), "expires_at": row.expires_at},
         )
+        if fresh:
+            revocation_publish(revocation)
 
 
 def root_add(did: str) -> None:

@@ -76,17 +76,30 @@ class Actor:
         self._node: tuple[float, Node] | None = None
 
     def compose(
-        self, to: Handle, behavior: str, payload: Payload, *, reply: bool = False, topic: str = ""
+        self,
+        to: Handle,
+        behavior: str,
+        payload: Payload,
+        *,
+        reply: bool = False,
+        topic: str = "",
+        timeout_s: float = NUMBERS.envelope_expiry_s,
+        ahead_ns: int = 0,
     ) -> Envelope:
-        """Return a signed message from this node, with the tokens that let it be accepted where it goes."""
+        """Return a signed message from this node, with the tokens that let it be accepted where it goes.
+
+        `ahead_ns`: how far the receiver's clock is known to be ahead, so that it does not find the message expired.
+        """
         nonce = next(self._nonces)
+        now_ns = self._clock() + ahead_ns
         draft = compose(
             to=to,
             behavior=behavior,
             sender=self.handle,
             payload=payload,
             nonce=nonce,
-            now_ns=self._clock(),
+            now_ns=now_ns,
+            timeout_s=timeout_s,
             reply_to=f"{REPLY_TO}{nonce}" if reply else "",
             topic=topic,
         )
@@ -111,7 +124,7 @@ class Actor:
             sender=self.handle,
             payload=payload,
             nonce=nonce,
-            now_ns=self._clock(),
+            now_ns=now_ns,
             expires_ns=draft.expires_ns,
             reply_to=draft.reply_to,
             topic=topic,

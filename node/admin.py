@@ -16,10 +16,13 @@ from node.choices import state_of
 from node.models import (
     BenchmarkRun,
     ForeignContainer,
+    Invitation,
     LoggerSettings,
     Node,
     NodeEvent,
     Onboarding,
+    Outgoing,
+    Peer,
     PortReservation,
     Reservation,
     SeenNonce,
@@ -157,3 +160,27 @@ class SeenNonceAdmin(ReadOnlyAdmin):
     """Nonces that cannot be used again until their envelope has expired."""
 
     list_display = ["key", "expires_ns"]
+
+
+@admin.register(Peer)
+class PeerAdmin(ReadOnlyAdmin):
+    """Known sites; made by joining and by hello, ended on the page of peers."""
+
+    list_display = ["name", "did", "via", "since", "last_seen_at", "last_error"]
+    search_fields = ["name", "did"]
+
+
+@admin.register(Outgoing)
+class OutgoingAdmin(ReadOnlyAdmin):
+    """What is on its way to other sites, and what keeps it."""
+
+    list_display = ["peer", "behavior", "created_at", "attempts", "next_try_at", "last_error"]
+    list_select_related = ["peer"]
+
+
+@admin.register(Invitation)
+class InvitationAdmin(ReadOnlyAdmin):
+    """Invitations; the link itself is kept nowhere."""
+
+    list_display = ["note", "created_by", "created_at", "expires_at", "used_at", "used_by", "ended_at"]
+    list_select_related = ["created_by"]

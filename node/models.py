@@ -9,6 +9,9 @@ from django.db import models
 from django.utils import timezone
 
 from capabilities.models import Identity
+from node.models_peers import Invitation as Invitation
+from node.models_peers import Outgoing as Outgoing
+from node.models_peers import Peer as Peer
 
 # What no list that names a node needs of it.
 DOCUMENTS = ("hardware", "executors", "location", "allowances", "price", "preferences", "public_key")

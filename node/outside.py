@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 
@@ -22,11 +22,25 @@ class Probe(Protocol):
         """Say whether something on the host listens on `port`, TCP or UDP, on any address."""
 
 
+class Transport(Protocol):
+    """Carries one envelope to a site at an address, and its answer back. Nothing rests on it: both are signed."""
+
+    def carry(self, envelope: bytes, address: str, verb: str, timeout_s: float) -> bytes:
+        """Hand over the envelope by `verb` (send, invoke, broadcast); return what was answered, unread.
+
+        Raises `node.reaching.Unreachable` with the step, or `RefusedThere` when there was an unsigned no.
+        """
+
+    def handle(self, address: str, timeout_s: float) -> bytes:
+        """Return what the site at the address says how its node is addressed."""
+
+
 @dataclass
 class Outside:
-    """Where the provided ports are kept."""
+    """Where the provided ports are kept; transports by the scheme of the addresses they serve."""
 
     probe: Probe | None = None
+    transports: dict[str, Transport] = field(default_factory=dict)
 
 
 OUTSIDE = Outside()

@@ -14,7 +14,7 @@ from capabilities.services import audit
 from node.registry import Call
 
 SECRET = re.compile(
-    r"pass(word|phrase)|secret|token|private|credential|authorization|api_?key", re.IGNORECASE
+    r"pass(word|phrase)|secret|token|private|credential|authorization|api_?key|^link$|^proof$", re.IGNORECASE
 )
 REMOVED = "(removed)"
 DEPTH_MAX = 64

@@ -58,6 +58,22 @@ RULES: list[Rule] = [
         per="node",
         most=NUMBERS.node_events_max,
     ),
+    Stays(
+        model="node.Peer",
+        why=f"one for each known site, {NUMBERS.peers_max} at most; deleted when somebody ends it",
+    ),
+    Aged(
+        model="node.Outgoing",
+        why="deleted when it has arrived, or when its time is over",
+        moment="expires_at",
+        kept_s=0.0,
+    ),
+    Aged(
+        model="node.Invitation",
+        why="kept for a while after it has expired, so that a late guest is told why",
+        moment="expires_at",
+        kept_s=NUMBERS.expired_kept_s,
+    ),
     Swept(
         model="node.SeenNonce",
         why="forgotten some minutes after the envelope has expired, once a minute",

@@ -9,9 +9,12 @@ from capabilities.services import authorize, sees_all
 from node.models import (
     BenchmarkRun,
     ForeignContainer,
+    Invitation,
     Node,
     NodeEvent,
     Onboarding,
+    Outgoing,
+    Peer,
     PortReservation,
     Reservation,
     UsageSample,
@@ -19,6 +22,8 @@ from node.models import (
 
 # Whoever may ask what the machine is, sees it in lists too.
 SEES_NODES = "/dms/node/hardware"
+SEES_PEERS = "/dms/node/peers/list"
+SEES_INVITATIONS = "/dms/node/peers/invite"
 
 
 def nodes_visible_to(identity: Identity) -> QuerySet[Node]:
@@ -68,3 +73,21 @@ def node_events_visible_to(identity: Identity) -> QuerySet[NodeEvent]:
     """Return the nodes' timelines: all, or what the identity itself and the nodes did."""
     rows = NodeEvent.objects.select_related("node")
     return rows if sees_all(identity) else rows.filter(actor__in=["", identity.did])
+
+
+def peers_visible_to(identity: Identity) -> QuerySet[Peer]:
+    """Return the known sites for whoever may list them."""
+    return Peer.objects.all() if authorize(identity, SEES_PEERS).allowed else Peer.objects.none()
+
+
+def outgoing_visible_to(identity: Identity) -> QuerySet[Outgoing]:
+    """Return what is on its way to the sites that the identity sees."""
+    return Outgoing.objects.select_related("peer").filter(peer__in=peers_visible_to(identity))
+
+
+def invitations_visible_to(identity: Identity) -> QuerySet[Invitation]:
+    """Return the invitations: all for a root, else those that the identity has made."""
+    rows = Invitation.objects.select_related("created_by")
+    if sees_all(identity):
+        return rows
+    return rows.filter(created_by=identity) if authorize(identity, SEES_INVITATIONS).allowed else rows.none()

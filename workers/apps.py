@@ -19,7 +19,10 @@ class WorkersConfig(AppConfig):
         from workers.logs import AllocationLogs
         from workers.probes import MachineProbe
         from workers.terminals import AllocationTerminals
+        from workers.transport.https import Https
+        from workers.transport.local import Local
 
+        NODE.transports = {"local": Local(), "https": Https(), "http": Https()}
         NODE.probe = MachineProbe(settings.DMS_HOME.path("work"))
         DEPLOYMENTS.logs = AllocationLogs()
         DEPLOYMENTS.container_name = container_name

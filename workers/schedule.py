@@ -31,5 +31,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "terminals": every("workers.tasks.execute.terminals", NUMBERS.exec_lost_s, HERE),
     "benchmark": every("workers.tasks.benchmark.sweep", NUMBERS.benchmark_sweep_s, HERE),
     "kept-logs": every("workers.tasks.removal.kept", NUMBERS.log_sweep_s, HERE),
+    "hello": every("workers.tasks.peers.greet", NUMBERS.peer_hello_s, "network"),
+    "outgoing": every("workers.tasks.peers.deliver", NUMBERS.outgoing_look_s, "network"),
     "executors": every("workers.tasks.execute.look", NUMBERS.executors_check_s, HERE),
 }

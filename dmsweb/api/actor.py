@@ -1,4 +1,7 @@
-"""Signed envelopes over HTTP, as the reference's clients send them; but whoever asks must be logged in."""
+"""Signed envelopes over HTTP, as the reference's clients and other sites send them.
+
+Nobody needs an account here: what an envelope may do is decided by its signature and its tokens alone.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,7 +24,14 @@ from node.envelope import Envelope
 ENVELOPE = {"application/json": OpenApiTypes.OBJECT}
 
 
-class HandleView(APIView):
+class ActorView(APIView):
+    """Open to everybody; how the caller is logged in, if at all, counts for nothing."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+
+
+class HandleView(ActorView):
     """How this node is addressed."""
 
     @extend_schema(operation_id="actor_handle", tags=["actor"], responses={200: OpenApiTypes.OBJECT})
@@ -29,7 +40,7 @@ class HandleView(APIView):
         return Response(local_actor().handle.document())
 
 
-class SendView(APIView):
+class SendView(ActorView):
     """Hand over one envelope."""
 
     @extend_schema(
@@ -41,7 +52,7 @@ class SendView(APIView):
         return Response({"message": "message sent"})
 
 
-class InvokeView(APIView):
+class InvokeView(ActorView):
     """Hand over one envelope and wait for its reply."""
 
     @extend_schema(
@@ -62,7 +73,7 @@ class InvokeView(APIView):
         return Response({} if reply is None else reply.document())
 
 
-class BroadcastView(APIView):
+class BroadcastView(ActorView):
     """Hand over one broadcast and gather the replies."""
 
     @extend_schema(

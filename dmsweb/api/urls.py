@@ -15,6 +15,7 @@ from dmsweb.api.me import ApiTokenViewSet, AuditViewSet, GrantViewSet, MeView
 from dmsweb.api.problems import not_found_view
 from dmsweb.api.schema import DocsView
 from node.api import NodeEventViewSet, NodeViewSet, PortViewSet, ReservationViewSet
+from node.api_peers import InvitationViewSet, OutgoingViewSet, PeerViewSet
 
 # With and without the last slash: a reader of logs should not have to follow a redirection.
 router = SimpleRouter()
@@ -29,6 +30,9 @@ router.register("nodes", NodeViewSet)
 router.register("node-events", NodeEventViewSet)
 router.register("reservations", ReservationViewSet)
 router.register("ports", PortViewSet)
+router.register("peers", PeerViewSet)
+router.register("outgoing", OutgoingViewSet)
+router.register("invitations", InvitationViewSet)
 router.register("tokens", ApiTokenViewSet)
 router.register("grants", GrantViewSet)
 router.register("audit", AuditViewSet)

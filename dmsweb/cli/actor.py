@@ -22,6 +22,9 @@ from dmsweb.cli.session import Session, verb, verbs
 
 _LONGEST_S = NUMBERS.envelope_max_ahead_s + 10.0
 
+INVOKE, DELIVER = "/dms/node/peers/invoke", "/dms/node/peers/deliver"
+DEST = click.option("--dest", "-d", default="", help="Another site: DID, peer id, address, or its name.")
+
 actor = verbs("actor", help="Invoke behaviors and send messages.")
 
 
@@ -35,15 +38,16 @@ def behaviors(session: Session) -> None:
 
 @verb(
     "cmd",
-    help="Invoke a behavior: PATH [JSON] or PATH --Member VALUE ...",
+    help="Invoke a behavior: PATH [JSON] or PATH --Member VALUE ...; --dest SITE: at another site.",
     group=actor,
     context_settings={"ignore_unknown_options": True},
     add_help_option=False,
 )
 @click.argument("path")
+@DEST
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def cmd(session: Session, path: str, arguments: tuple[str, ...]) -> None:
-    """Invoke PATH through the door with the request that the arguments describe."""
+def cmd(session: Session, path: str, arguments: tuple[str, ...], dest: str) -> None:
+    """Invoke PATH through the door, here or at another site, with the request that the arguments describe."""
     if path == "--help":
         session.output.line(click.get_current_context().get_help())
         session.output.line("\nPATH --help describes the members of PATH's request.")
@@ -53,8 +57,12 @@ def cmd(session: Session, path: str, arguments: tuple[str, ...]) -> None:
         return
     payload: dict[str, Any] = {}
     if arguments:
-        payload = request_of(_entry(session, path)["request"], arguments)
-    answer = session.call(path, payload)
+        payload = request_of(_schema(session, path, there=bool(dest)), arguments)
+    if dest:
+        request = {"Dest": dest, "Behavior": path, "Payload": payload}
+        answer = session.call(INVOKE, request)["Payload"]
+    else:
+        answer = session.call(path, payload)
     session.show(answer, lambda out: out.json(answer))
 
 
@@ -62,7 +70,9 @@ def cmd(session: Session, path: str, arguments: tuple[str, ...]) -> None:
 @click.argument("behavior")
 @click.argument("payload", default="{}")
 @click.option("--context", "-c", "name", default="dms", show_default=True, help="The key that signs.")
-@click.option("--dest", "-d", default="", help="Handle (JSON) or DID; default: this site's node.")
+@click.option(
+    "--dest", "-d", default="", help="Handle (JSON), DID, address or name; default: this site's node."
+)
 @click.option("--broadcast", "-b", "topic", default="", help="Topic; excludes --dest and --invoke.")
 @click.option("--invoke", "-i", "invoke_", is_flag=True, help="Ask for a reply.")
 @click.option("--expiry", "-e", "expiry_s", type=click.FloatRange(0, 600), default=30.0, show_default=True)
@@ -100,21 +110,33 @@ def msg(
 MESSAGE = click.option("--message", "-m", "message", is_flag=True, help="Print what the reply says, no more.")
 
 
-def _post(session: Session, verb_: str, file: str) -> tuple[Any, dict[str, Any]]:
-    """Post the envelope in `file`; return what was answered, and the envelope."""
+def _post(session: Session, verb_: str, file: str, dest: str) -> tuple[Any, dict[str, Any]]:
+    """Post the envelope in `file`; return what was answered, and the envelope.
+
+    One that is for another site goes on from here, to `dest` or to where its receiver is known to be.
+    """
     text = sys.stdin.read() if file == "-" else _read(file)
     # The bytes go as they are: writing them anew could change what is signed.
     asked = _object(text, "the envelope")
     # The site waits for an answer until the message expires, which may be long after other calls would end.
-    answer = session.client.send_bytes(f"/actor/{verb_}", text.encode(), timeout_s=_LONGEST_S)
-    return answer, asked
+    if not dest:
+        try:
+            answer = session.client.send_bytes(f"/actor/{verb_}", text.encode(), timeout_s=_LONGEST_S)
+        except Refusal as refusal:
+            if refusal.code != "unknown_receiver":
+                raise
+        else:
+            return answer, asked
+    request = {"Dest": dest, "Verb": verb_, "Envelope": text}
+    return session.call(DELIVER, request, timeout_s=_LONGEST_S).get("Reply"), asked
 
 
 @verb("send", help="Hand a signed envelope (file, or -) to the site.", group=actor)
 @click.argument("envelope")
-def send(session: Session, envelope: str) -> None:
+@DEST
+def send(session: Session, envelope: str, dest: str) -> None:
     """Post the envelope; the answer says only that it was delivered."""
-    answer, _ = _post(session, "send", envelope)
+    answer, _ = _post(session, "send", envelope, dest)
     session.show(answer, lambda out: out.json(answer))
 
 
@@ -125,11 +147,12 @@ def send(session: Session, envelope: str) -> None:
 )
 @click.argument("envelope")
 @MESSAGE
-def invoke(session: Session, envelope: str, message: bool) -> None:
+@DEST
+def invoke(session: Session, envelope: str, message: bool, dest: str) -> None:
     """Post the envelope, wait for the signed reply and check who signed it."""
     from dmsweb.cli.signing import said
 
-    reply, asked = _post(session, "invoke", envelope)
+    reply, asked = _post(session, "invoke", envelope, dest)
     answer = said(reply, asked)
     session.output.json(answer if message else reply)
     if _refused(answer):
@@ -140,11 +163,12 @@ def invoke(session: Session, envelope: str, message: bool) -> None:
 @verb("broadcast", help="Hand over a broadcast envelope and print the replies.", group=actor)
 @click.argument("envelope")
 @MESSAGE
-def broadcast(session: Session, envelope: str, message: bool) -> None:
+@DEST
+def broadcast(session: Session, envelope: str, message: bool, dest: str) -> None:
     """Post the envelope, gather the replies and check who signed them."""
     from dmsweb.cli.signing import said
 
-    replies, asked = _post(session, "broadcast", envelope)
+    replies, asked = _post(session, "broadcast", envelope, dest)
     answers = [said(reply, asked) for reply in replies]
     session.output.json(answers if message else replies)
     for answer in filter(_refused, answers):
@@ -226,6 +250,17 @@ def _kinds(schema: Mapping[str, Any], member: Mapping[str, Any]) -> Iterator[str
 
 def _folded(name: str) -> str:
     return name.replace("_", "").replace("-", "").lower()
+
+
+def _schema(session: Session, path: str, *, there: bool) -> dict[str, Any]:
+    """Return the schema of a request; another site may have behaviors that this one does not know."""
+    try:
+        found: dict[str, Any] = _entry(session, path)["request"]
+    except Refusal:
+        if not there:
+            raise
+        return {}
+    return found
 
 
 def _entry(session: Session, path: str) -> dict[str, Any]:

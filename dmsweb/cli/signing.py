@@ -10,6 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from capabilities import keystore
 from capabilities.context import CapabilityContext
 from capabilities.keys import PrivateKey
@@ -17,6 +19,7 @@ from capabilities.refusal import Refusal
 from capabilities.tokens import Token, TokenList
 from dmsweb.cli.key import key_path, passphrase_of
 from dmsweb.cli.session import Session
+from node.addresses import address_check
 from node.envelope import Envelope, compose
 from node.handle import Handle
 
@@ -38,14 +41,14 @@ def signed_envelope(
     It brings along what its receiver asks for: an invocation that rests on `held`, the tokens delegated to that
     key, and on the key itself, which is enough where its DID is a root.
 
-    It goes to `dest` (a handle in JSON or text, a DID or a peer id), to the site's own node when that is
-    empty, and to nobody in particular when there is a `topic`.
+    It goes to `dest` (a handle in JSON or text, a DID, a peer id, an address, the name of a known site), to the
+    site's own node when that is empty, and to nobody in particular when there is a `topic`.
     """
     signer = keystore.unseal(keystore.read(key_path(session, name)), passphrase_of(session))
     own = Handle.parse(session.get("/actor/handle"))
     nonce = secrets.randbits(63)
     draft = compose(
-        to=Handle() if topic else (destination(dest) if dest else own),
+        to=Handle() if topic else (destination(session, dest) if dest else own),
         behavior=behavior,
         sender=replace(Handle.of_key(signer.public, f"user-{nonce}"), host=own.host),
         payload=payload,
@@ -108,13 +111,31 @@ def said(reply: object, asked: object) -> Any:
     return answer.payload()
 
 
-def destination(text: str) -> Handle:
+def destination(session: Session, text: str) -> Handle:
     """Return the handle that `text` names. Raises Refusal."""
+    if text.startswith(("http://", "https://")):
+        return _at(text)
+    if not text.startswith(("{", "did:")) and "@" not in text:
+        named = session.get("/peers/", name=text)["items"]
+        if named:
+            return Handle.of_did(str(named[0]["did"]))
     if text.startswith("{"):
         return Handle.parse(json.loads(text))
     if text.startswith("did:"):
         return Handle.of_did(text)
     return Handle.from_text(text) if "@" in text else Handle.of_peer_id(text)
+
+
+def _at(address: str) -> Handle:
+    """Ask the site at an address how its node is addressed."""
+    site = address_check(address, plain=True)
+    try:
+        answer = httpx.get(f"{site}/api/v1/actor/handle", timeout=5.0, trust_env=False)
+        return Handle.parse(answer.json())
+    except (httpx.HTTPError, ValueError) as fault:
+        raise Refusal(
+            "unreachable", f"{site} does not say who it is: {fault}", hint="check the address", status=502
+        ) from None
 
 
 def _reply_path(nonce: int, reply: bool, topic: str) -> str:

@@ -35,8 +35,10 @@ def test_the_handle_names_the_node(site: Site, root: Signer) -> None:
     handle = root.node()
     assert (handle.did, handle.host, handle.inbox) == (status["did"], status["peer_id"], "root")
     with client_of(site, "") as nobody:
-        assert nobody.get("/actor/handle").status_code == 401
-        assert nobody.post("/actor/invoke", content=b"{}").status_code == 401
+        assert nobody.get("/actor/handle").json() == handle.document()
+        # The envelope alone says who asks.
+        assert nobody.post("/actor/invoke", content=b"{}").status_code == 400
+        assert nobody.get("/nodes/").status_code == 401
 
 
 def test_a_root_is_answered_with_a_signed_reply(root: Signer) -> None:

@@ -1,0 +1,179 @@
+"""Strangers, members, and strangers again: three sites on one machine, told apart by home and port."""
+
+from __future__ import annotations
+
+import base64
+import json
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.services import wait_for
+from tests.support.site import Site, running_site
+
+pytestmark = pytest.mark.xdist_group("two_sites")
+HELLO = "/public/hello"
+
+
+@pytest.fixture(scope="module")
+def sites():
+    """A, B and C, started together."""
+    with ExitStack() as stack:
+        made = [stack.enter_context(running_site(start=False)) for _ in range(3)]
+        with ThreadPoolExecutor(3) as pool:
+            list(pool.map(lambda site: site.up(), made))
+        yield made
+
+
+def did(site: Site) -> str:
+    return str(site.document["did"])
+
+
+def calls(site: Site, dest: str, path: str = HELLO) -> tuple[int, str]:
+    """Return exit code and problem of a call as the site's node."""
+    done = site.cli("actor", "cmd", path, "--dest", dest, check=False)
+    return done.returncode, done.stderr
+
+
+def granted(site: Site, subject: str) -> list[int]:
+    """Return the numbers of the tokens that a site has issued to a DID and not revoked."""
+    listed = site.json("cap", "list")["items"]
+    return [item["id"] for item in listed if item["subject"] == subject and not item["revoked_at"]]
+
+
+def invited(site: Site, *options: str) -> str:
+    return str(site.json("invite", *options)["Link"])
+
+
+def altered(link: str, **changes: Any) -> str:
+    """Return the link with members changed, as somebody on its way could."""
+    address, _, packed = link.partition("#")
+    document = json.loads(base64.urlsafe_b64decode(packed + "=" * (-len(packed) % 4))) | changes
+    return f"{address}#{base64.urlsafe_b64encode(json.dumps(document).encode()).decode()}"
+
+
+def test_strangers_are_told_what_is_missing(sites):
+    a, b, _ = sites
+    code, text = calls(b, a.url)
+    assert code == 1
+    assert "no token for /public/hello" in text
+    assert "capability /public/hello" in text
+    code, text = calls(b, did(a))
+    assert code == 1
+    assert "no address" in text
+    code, text = calls(b, "http://127.0.0.1:9")
+    assert code == 1
+    assert "no connection" in text
+    code, text = calls(b, "http://192.0.2.1:8765")
+    assert code == 1
+    assert "plain HTTP is for this machine alone" in text
+
+
+def test_a_link_joins_two_sites_and_no_third(sites):
+    a, b, c = sites
+    link = invited(a, "--can", "/dms/node/resources", "--note", "b")
+    assert "invitation of this site itself" in a.cli("join", link, "--yes", check=False).stderr
+    refused = b.cli("join", altered(link, can=["/dms/node"]), "--yes", check=False)
+    assert refused.returncode == 1
+    assert "altered" in refused.stderr
+
+    asked = b.cli("join", link, check=False)
+    assert asked.returncode == 1
+    assert "nothing has been changed" in asked.stderr
+    assert "ask who the site is" in asked.stderr
+    assert not b.json("peers", "list")["Peers"]
+
+    assert b.json("join", link, "--yes")["DID"] == did(a)
+    assert b.json("join", link, "--yes")["DID"] == did(a)
+    assert calls(b, did(a)) == (0, "")
+    assert calls(a, did(b)) == (0, "")
+    assert b.json("actor", "cmd", "/dms/node/resources/free", "--dest", did(a))["OK"] is True
+    code, text = calls(a, did(b), "/dms/node/resources/free")
+    assert code == 1
+    assert "may not invoke /dms/node/resources/free" in text
+
+    refused = c.cli("join", link, "--yes", check=False)
+    assert refused.returncode == 1
+    assert "used by another site" in refused.stderr
+    (known,) = b.json("peers", "list")["Peers"]
+    assert (known["did"], known["state"], known["via"]) == (did(a), "reachable", "joined")
+    assert len(granted(a, did(b))) == 1
+
+
+def test_it_is_the_same_over_rest(sites):
+    a, b, _ = sites
+    with httpx.Client(headers={"Authorization": f"Bearer {b.token}"}, trust_env=False, timeout=30) as client:
+        request = {"Dest": did(a), "Behavior": HELLO}
+        answer = client.post(f"{b.url}/api/v1/dms/node/peers/invoke", json=request)
+        assert answer.json()["Payload"]["DID"]["uri"] == did(a)
+        request["Behavior"] = "/dms/node/onboarding/offboard"
+        answer = client.post(f"{b.url}/api/v1/dms/node/peers/invoke", json=request)
+        assert answer.status_code == 403
+        assert answer.json()["capability"] == "/dms/node/onboarding/offboard"
+        assert client.get(f"{b.url}/api/v1/peers/").json()["items"][0]["did"] == did(a)
+
+
+def test_what_is_revoked_counts_no_longer(sites):
+    a, b, _ = sites
+    (token,) = granted(a, did(b))
+    a.cli("cap", "revoke", str(token))
+    code, text = calls(b, did(a))
+    assert code == 1
+    assert "revoked" in text
+
+
+def test_a_token_with_any_field_altered_is_refused_with_the_reason(sites, tmp_path):
+    """A trusts C for /public; carol, a key at B's, holds a token of C."""
+    a, b, c = sites
+    a.cli("join", invited(c), "--yes")
+    b.cli("key", "new", "carol")
+    carol = b.json("key", "did", "carol")["did"]
+    listed = json.loads(c.cli("cap", "grant", carol, "/public/hello").stdout)
+
+    def said(changes: dict[str, Any]) -> str:
+        token = listed["tok"][0]["dms"] | changes
+        file = tmp_path / "tokens.json"
+        file.write_text(json.dumps({"tok": [{"dms": token}]}))
+        message = b.cli("actor", "msg", HELLO, "-i", "-c", "carol", "-d", a.url, "--cap", str(file)).stdout
+        done = b.cli("actor", "invoke", "-", "--message", "--dest", a.url, stdin=message, check=False)
+        return "" if done.returncode == 0 else done.stderr
+
+    assert said({}) == ""
+    token = listed["tok"][0]["dms"]
+    for changes in (
+        {"cap": ["/public"]},
+        {"exp": token["exp"] + 1},
+        {"nonce": base64.b64encode(b"another one!").decode()},
+        {"depth": 7},
+        {"topic": ["/nunet/hello"]},
+        {"sig": base64.b64encode(bytes(64)).decode()},
+    ):
+        assert "signature verification failed on the token of" in said(changes), changes
+    assert "may not invoke /public/hello" in said({"iss": {"uri": did(b)}})
+    assert "may not invoke /public/hello" in said({"sub": {"uri": did(b)}})
+
+
+def test_what_an_organisation_revokes_is_told_to_who_was_down(sites):
+    """B is a member of C's network, which A trusts; C revokes B's membership while A is down."""
+    a, b, c = sites
+    b.cli("join", invited(c), "--yes")
+    assert calls(b, did(a)) == (0, "")
+    port = str(a.document["port"])
+    a.cli("down")
+    code, text = calls(b, did(a))
+    assert code == 1
+    assert "no connection" in text
+    (token,) = granted(c, did(b))
+    c.cli("cap", "revoke", str(token))
+    a.up("--port", port)
+
+    def refused() -> bool:
+        code, text = calls(b, did(a))
+        return code == 1 and "revoked" in text
+
+    wait_for(refused, timeout_s=20, what="the revocation at A", every_s=0.2)
+    peers = {peer["did"]: peer for peer in a.json("peers", "list")["Peers"]}
+    assert peers[did(c)]["state"] == "reachable"

@@ -1,0 +1,1 @@
+"""The adapters of the port `node.outside.Transport`: `local` within the site, `https` to other sites."""
