@@ -110,6 +110,11 @@ def _load(did: str) -> CapabilityContext:
             revoked.add(key)
         else:
             lists[kind].append(tokens.Token.parse(document))
+    # An anchor that is revoked, anywhere in its chain, lets nobody in and is lent to nobody.
+    counts = {
+        kind: [token for token in listed if revoked.isdisjoint(link.key for link in token.links())]
+        for kind, listed in lists.items()
+    }
     return CapabilityContext(
-        did=did, roots=roots, require=lists["require"], provide=lists["provide"], revoked=revoked
+        did=did, roots=roots, require=counts["require"], provide=counts["provide"], revoked=revoked
     )

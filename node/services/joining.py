@@ -21,6 +21,7 @@ from capabilities.did import key_of
 from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, Identity
 from capabilities.models import Token as TokenRow
+from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal
 from capabilities.selectors import CONTEXT, site_identity
 from capabilities.tokens import Token, TokenList, covered, verify
@@ -42,6 +43,7 @@ logger = logging.getLogger(__name__)
 ACCEPT = "/dms/node/peers/accept"
 NS = 1_000_000_000
 PATIENCE_S = 20.0
+KEPT = timedelta(seconds=NUMBERS.expired_kept_s)
 
 
 def _moment(ns: int) -> datetime:
@@ -99,7 +101,8 @@ def invite(
             expires_at=expires,
             member_until=until,
         )
-        services.grant(node, link.holder, [ACCEPT], lifetime, depth=1)
+        # Good for longer than the link: whoever comes too late is told so by `accept`, which looks at the row.
+        services.grant(node, link.holder, [ACCEPT], lifetime + KEPT, depth=1)
         node_event(call.node, "invitation", f"invited {note or 'a site'}", actor=call.invoker.did)
     return row, link
 
@@ -115,8 +118,6 @@ def invitation_end(call: Call, row: Invitation) -> None:
         )
     with transaction.atomic():
         Invitation.objects.filter(pk=row.pk, ended_at=None).update(ended_at=call.now)
-        for token in TokenRow.objects.filter(subject=row.did, revoked_at=None):
-            services.revoke(token)
         node_event(call.node, "invitation", f"took back: {row}", actor=call.invoker.did)
 
 

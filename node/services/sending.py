@@ -67,12 +67,12 @@ def destination(text: str) -> Destination:
     try:
         if text.startswith("{"):
             handle = Handle.parse(json.loads(text))
-        elif text.startswith("did:"):
-            handle = Handle.of_did(text)
         elif "@" in text:
             handle = Handle.from_text(text)
+        elif text.startswith("did:"):
+            handle = Handle.of_did(text)
         else:
-            peer = Peer.objects.filter(name=text).order_by("pk").first()
+            peer = _named(text)
             handle = Handle.of_did(peer.did) if peer else Handle.of_peer_id(text)
     except (DidFault, KeyFault, HandleFault, ValueError) as fault:
         raise Refusal(
@@ -86,6 +86,19 @@ def destination(text: str) -> Destination:
     if peer is None:
         raise Unreachable("address", f"no address of {handle.did} is known here")
     return of_peer(peer, handle)
+
+
+def _named(name: str) -> Peer | None:
+    """Return the known site of this name; Refusal when several call themselves so."""
+    found = list(Peer.objects.filter(name=name).order_by("pk")[:2]) if name else []
+    if len(found) > 1:
+        raise Refusal(
+            "ambiguous_name",
+            f"several known sites are called {name}",
+            status=409,
+            hint="name the DID: ./dms peers list",
+        )
+    return found[0] if found else None
 
 
 def of_peer(peer: Peer, handle: Handle | None = None) -> Destination:

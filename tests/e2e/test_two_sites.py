@@ -74,7 +74,7 @@ def test_strangers_are_told_what_is_missing(sites):
 
 def test_a_link_joins_two_sites_and_no_third(sites):
     a, b, c = sites
-    link = invited(a, "--can", "/dms/node/resources", "--note", "b")
+    link = invited(a, "--can", "/dms/node/onboarding/status", "--note", "b")
     assert "invitation of this site itself" in a.cli("join", link, "--yes", check=False).stderr
     refused = b.cli("join", altered(link, can=["/dms/node"]), "--yes", check=False)
     assert refused.returncode == 1
@@ -90,10 +90,10 @@ def test_a_link_joins_two_sites_and_no_third(sites):
     assert b.json("join", link, "--yes")["DID"] == did(a)
     assert calls(b, did(a)) == (0, "")
     assert calls(a, did(b)) == (0, "")
-    assert b.json("actor", "cmd", "/dms/node/resources/free", "--dest", did(a))["OK"] is True
-    code, text = calls(a, did(b), "/dms/node/resources/free")
+    assert b.json("actor", "cmd", "/dms/node/onboarding/status", "--dest", did(a))["onboarded"] is False
+    code, text = calls(a, did(b), "/dms/node/onboarding/status")
     assert code == 1
-    assert "may not invoke /dms/node/resources/free" in text
+    assert "may not invoke /dms/node/onboarding/status" in text
 
     refused = c.cli("join", link, "--yes", check=False)
     assert refused.returncode == 1
