@@ -87,6 +87,15 @@ def tokens_of(did: str) -> tuple[tokens.Token, ...]:
     return tuple(held)
 
 
+def revoked_words(did: str, capability: str) -> str:
+    """Say when what allowed `capability` to `did` here was revoked; nothing when nothing was."""
+    rows = Token.objects.filter(subject=did, revoked_at__isnull=False).order_by("-revoked_at")
+    for paths, at in rows.values_list("capabilities", "revoked_at")[:20]:
+        if at is not None and any(tokens.implies(path, capability) for path in paths):
+            return f"what allowed it was revoked on {at:%Y-%m-%d %H:%M:%S} UTC"
+    return ""
+
+
 def tokens_visible_to(identity: Identity, root: bool) -> QuerySet[Token]:
     """Return the tokens `identity` may see: all for a root, else her own."""
     rows = Token.objects.select_related("owner")

@@ -7,6 +7,7 @@ from django.urls import URLPattern, URLResolver, include, path
 
 from dmsweb.api.health import livez, readyz
 from dmsweb.api.metrics import MetricsView
+from node.views_peers import landing
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", livez, name="livez"),
@@ -16,5 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("dmsweb.api.urls")),
     path("nodes/", include("node.urls")),
     path("deployments/", include("deployments.urls")),
+    path("peers/", include("node.urls_peers")),
+    path("join/", landing, name="invitation"),
     path("", include("dmsweb.pages.urls")),
 ]

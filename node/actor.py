@@ -211,7 +211,8 @@ class Actor:
             held = permits(context, subject, entry.path, selectors.tokens_of(subject), now_ns)
             decision = held if held.allowed else decision
         if not decision.allowed:
-            refusal = not_authorized(subject, entry.path, decision.why)
+            ended = selectors.revoked_words(claimed, entry.path)
+            refusal = not_authorized(subject, entry.path, "; ".join(filter(None, (decision.why, ended))))
             record(
                 subject,
                 entry.path,

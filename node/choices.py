@@ -42,9 +42,11 @@ _LOOKS: dict[tuple[str, str, bool], tuple[str, ...]] = {
         "allowed",
         "active",
         "healthy",
+        "reachable",
+        "used",
     ),
     ("alert-triangle", "orange", False): ("restarting", "draining", "suspected", "unhealthy", "ending"),
-    ("circle-x", "red", False): ("failed", "gone", "refused", "revoked", "expired"),
+    ("circle-x", "red", False): ("failed", "gone", "refused", "revoked", "expired", "unreachable", "ended"),
     ("circle-dashed", "grey", False): (
         "pending",
         "waiting",

@@ -13,6 +13,7 @@ from capabilities.services import is_root
 from node.door import may
 from node.models import Node
 from node.presence import node_state
+from node.visible import SEES_PEERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +27,16 @@ class Entry:
     key: str = ""
 
 
-def navigation(path: str, *, root: bool, staff: bool, people: bool = False) -> list[Entry]:
+def navigation(
+    path: str, *, root: bool, staff: bool, people: bool = False, peers: bool = False
+) -> list[Entry]:
     """Return the entries a person may open."""
     wanted = [
         ("Overview", "home", "overview", "o", True),
         ("Deployments", "stack-2", "deployments", "d", True),
         ("Nodes", "server-2", "nodes", "n", True),
         ("People", "users", "people", "p", people),
+        ("Peers", "topology-star-3", "peers", "s", peers),
         ("Audit", "list-details", "audit", "a", root),
         ("Admin", "settings", "admin:index", "", staff),
     ]
@@ -65,6 +69,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
             root=root,
             staff=bool(getattr(request.user, "is_staff", False)),
             people=may(identity, "/dms/user/list"),
+            peers=may(identity, SEES_PEERS),
         ),
     } | bar()
 

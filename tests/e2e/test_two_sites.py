@@ -172,7 +172,7 @@ def test_what_an_organisation_revokes_is_told_to_who_was_down(sites):
 
     def refused() -> bool:
         code, text = calls(b, did(a))
-        return code == 1 and "revoked" in text
+        return code == 1 and "may not invoke /public/hello" in text
 
     wait_for(refused, timeout_s=20, what="the revocation at A", every_s=0.2)
     peers = {peer["did"]: peer for peer in a.json("peers", "list")["Peers"]}
