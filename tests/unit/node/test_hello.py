@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -42,7 +43,7 @@ def there(here):
         yield other
 
 
-def said(other: Other, *revocations, cursor: int = 0, more: bool = False) -> dict:
+def said(other: Other, *revocations, cursor: int = 0, more: bool = False) -> dict[str, Any]:
     return {
         "DID": {"uri": other.did},
         "Time": other.now_ns(),
@@ -62,7 +63,7 @@ def revoked_there(other: Other):
     return revoke(other.key, token)
 
 
-def greeting_from(here, other: Other, **changes) -> dict:
+def greeting_from(here, other: Other, **changes) -> dict[str, Any]:
     payload = {"Time": other.now_ns(), "Record": other.record().document()} | changes
     sender = Sender(other.key).trusted()
     message = sender.message(
@@ -84,7 +85,7 @@ def test_whoever_says_hello_learns_the_clock_and_pulls(here, there):
     assert Anchor.objects.filter(kind="revoke", key=revocation.key).exists()
     peer.refresh_from_db()
     assert peer.revocations_seen == 7
-    assert abs(peer.clock_offset_ms) < 5_000
+    assert abs(peer.clock_offset_ms or 10_000) < 5_000
     hello.greet(peer)
     assert there.seen[-1].payload()["Since"] == 7
 
@@ -122,7 +123,7 @@ def test_and_on_the_other(here, ahead_s):
     other = Other(clock_ahead_ns=ahead_s * NS)
     answer = greeting_from(here, other)
     assert "15 s" in answer["Clock"]
-    assert Peer.objects.get().clock_offset_ms // 1000 in (ahead_s, ahead_s - 1)
+    assert (Peer.objects.get().clock_offset_ms or 0) // 1000 in (ahead_s, ahead_s - 1)
     assert NodeEvent.objects.filter(kind="clock").exists()
     assert "Clock" not in greeting_from(here, Other())
 
@@ -153,7 +154,12 @@ def test_revocations_are_given_out_in_the_order_they_came(here):
 def test_a_revocation_is_pushed_until_it_has_arrived(here, there):
     peer = known(there)
     got: list[Envelope] = []
-    there.answer = lambda envelope: got.append(envelope) or {"OK": True}
+
+    def take(envelope: Envelope) -> dict[str, bool]:
+        got.append(envelope)
+        return {"OK": True}
+
+    there.answer = take
     services.grant(here.node.identity, Other().did, ["/public"], timedelta(days=1))
     there.failures = [Unreachable("connect", "no connection", again=True)] * 3
     services.revoke(TokenRow.objects.latest("pk"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -52,7 +53,7 @@ def invited(here, **payload) -> Link:
     return Link.parse(invoke(here.root, INVITE, **payload)["Link"])
 
 
-def accepting(here, link: Link, guest: Other, *, token: Token | None = None, **changes) -> dict:
+def accepting(here, link: Link, guest: Other, *, token: Token | None = None, **changes) -> dict[str, Any]:
     """Use a link at the door, as the guest's site does."""
     record = changes.pop("record", None) or guest.record()
     token = token or guest.token(here.node.identity.did, *link.asks)
@@ -67,7 +68,7 @@ def accepting(here, link: Link, guest: Other, *, token: Token | None = None, **c
     return content(door.receive(message.to_json()))
 
 
-def hello(here, guest: Other) -> dict:
+def hello(here, guest: Other) -> dict[str, Any]:
     message = Sender(guest.key).message(
         here.handle, "/public/hello", None, sender=Handle.of_key(guest.key.public)
     )
@@ -79,7 +80,7 @@ def anchors(kind: str) -> list[tuple[str, str]]:
     return [(token.issuer, token.subject) for token in (Token.parse(row.token) for row in rows)]
 
 
-def problem(document: dict) -> str:
+def problem(document: dict[str, Any]) -> str:
     return str(document.get("type", "")).rpartition(":")[2]
 
 
@@ -158,7 +159,7 @@ def test_nobody_gives_what_she_may_not_do_herself(here):
 
 
 def link_of(host: Other, **changes) -> Link:
-    found = {
+    found: dict[str, Any] = {
         "did": host.did,
         "name": host.name,
         "addresses": (ADDRESS,),
