@@ -71,9 +71,9 @@ def _page(request: HttpRequest, status: int = 200, **more: Any) -> HttpResponse:
 def peer_invite(request: HttpRequest) -> HttpResponse:
     """Make an invitation and show its link this once."""
     asked = request.POST
-    payload: dict[str, Any] = {"Can": asked.getlist("can"), "Want": asked.getlist("want"), "Note": asked.get("note", "")}
+    payload: dict[str, Any] = {"Can": asked.getlist("can"), "Want": asked.getlist("want")}
     try:
-        payload["Days"] = float(asked.get("days") or 7)
+        payload |= {"Note": asked.get("note", ""), "Days": float(asked.get("days") or 7)}
         return _page(request, made=invoke(request, INVITE, payload), made_for=asked.get("note", ""))
     except ValueError:
         return _page(request, 422, invite_refusal=Refusal("invalid_request", "days is not a number"))

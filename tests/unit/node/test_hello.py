@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import timedelta
 from typing import Any
@@ -52,6 +53,13 @@ def said(other: Other, *revocations, cursor: int = 0, more: bool = False) -> dic
         "Cursor": cursor,
         "More": more,
     }
+
+
+def seconds(text: str) -> int:
+    """Return the seconds that a sentence about clocks names."""
+    found = re.search(r"(\d+) s", text)
+    assert found, text
+    return int(found[1])
 
 
 def known(other: Other) -> Peer:
@@ -110,9 +118,11 @@ def test_a_revocation_that_does_not_verify_keeps_no_other_out(here, there):
 def test_a_clock_that_is_off_is_said_in_seconds_on_this_side(here, there, ahead_s):
     there.clock_ahead_ns = ahead_s * NS
     greeting = hello.greet(known(there))
-    assert f"{abs(ahead_s)} s {'ahead of' if ahead_s > 0 else 'behind'} ours" in greeting.clock
     (event,) = NodeEvent.objects.filter(kind="clock")
-    assert f"{abs(ahead_s)} s" in event.text
+    for text in (greeting.clock, event.text):
+        assert f"s {'ahead of' if ahead_s > 0 else 'behind'} ours" in text
+        # What the message is on its way, on a machine with much to do, is in the number.
+        assert abs(seconds(text) - abs(ahead_s)) <= 3
     there.clock_ahead_ns = 0
     assert hello.greet(Peer.objects.get()).clock == ""
     assert NodeEvent.objects.filter(kind="clock").count() == 2
@@ -122,8 +132,8 @@ def test_a_clock_that_is_off_is_said_in_seconds_on_this_side(here, there, ahead_
 def test_and_on_the_other(here, ahead_s):
     other = Other(clock_ahead_ns=ahead_s * NS)
     answer = greeting_from(here, other)
-    assert "15 s" in answer["Clock"]
-    assert (Peer.objects.get().clock_offset_ms or 0) // 1000 in (ahead_s, ahead_s - 1)
+    assert abs(seconds(answer["Clock"]) - abs(ahead_s)) <= 3
+    assert abs((Peer.objects.get().clock_offset_ms or 0) / 1000 - ahead_s) <= 3
     assert NodeEvent.objects.filter(kind="clock").exists()
     assert "Clock" not in greeting_from(here, Other())
 
