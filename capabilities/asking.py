@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from capabilities.models import Identity
-from capabilities.services import identity_for_user, remember
+from capabilities.services import identity_for_user, narrowed, remember
 
 
 def identity_of(request: Any) -> Identity:
-    """Return the identity of the request's user, looked up once per request."""
+    """Return the identity of the request's user, looked up once per request; an API token may narrow it."""
     identity: Identity | None = getattr(request, "_dms_identity", None)
     if identity is None:
         identity = request._dms_identity = remember(identity_for_user(request.user))
+        narrowed(identity, getattr(getattr(request, "auth", None), "scope", None))
     return identity
 
 

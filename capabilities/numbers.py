@@ -202,6 +202,7 @@ class Numbers:
     login_link_lifetime_s: float = 600.0
     role_grant_lifetime_s: float = 3650 * 86_400.0
     api_token_lifetime_s: float = 90 * 86_400.0
+    api_token_lifetime_max_s: float = 366 * 86_400.0
     password_hashes_at_once: int = 4
     live_updates_per_s: float = 10.0
     live_publish_timeout_s: float = 2.0

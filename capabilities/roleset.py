@@ -20,7 +20,8 @@ VIEWER, DEPLOYER, OPERATOR, ADMIN = "viewer", "deployer", "operator", "admin"
 PATHS_MAX = 64
 PATH = re.compile(r"^(?:/|(?:/[A-Za-z0-9._-]+){1,16})$")
 NAME = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
-OWN = ("/public", "/dms/token")
+# What everybody needs to do anything: her own tokens, what she was granted and did, handing over her envelopes.
+OWN = ("/public", "/dms/actor", "/dms/me", "/dms/token")
 
 
 @dataclass(frozen=True, slots=True)

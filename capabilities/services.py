@@ -18,6 +18,7 @@ from capabilities.models import Anchor, AuditEntry, Identity, Token
 from capabilities.refusal import Refusal
 from capabilities.revocations import revocation_publish
 from capabilities.roleset import SEES_ALL
+from capabilities.scope import Scope
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser
@@ -140,7 +141,10 @@ def root_remove(did: str) -> None:
 
 
 def is_root(identity: Identity) -> bool:
-    """Say whether `identity` may do everything: the site's own node, or a root anchor."""
+    """Say whether `identity` may do everything: the site's own node, or a root anchor; not by a narrowed token."""
+    scope = scope_of(identity)
+    if scope is not None and not scope.whole:
+        return False
     kept = identity.__dict__.get("_remembers")
     context = kept[0] if kept else selectors.site_context()
     return identity.did == context.did or identity.did in context.roots
@@ -149,6 +153,24 @@ def is_root(identity: Identity) -> bool:
 def sees_all(identity: Identity) -> bool:
     """Say whether `identity` sees what everybody runs here: a root, or whoever holds that capability."""
     return authorize(identity, SEES_ALL).allowed
+
+
+def narrowed(identity: Identity, scope: Scope | None) -> Identity:
+    """Let `identity` be who uses an API token: it may do what the token lets through, and no more."""
+    identity.__dict__["_scope"] = scope
+    return identity
+
+
+def scope_of(identity: Identity) -> Scope | None:
+    """Return what the API token in use lets through; None without one."""
+    scope: Scope | None = identity.__dict__.get("_scope")
+    return scope
+
+
+def bound_to(identity: Identity) -> str:
+    """Return the id of the only deployment that the API token in use is for, empty for any."""
+    scope = scope_of(identity)
+    return scope.deployment if scope is not None else ""
 
 
 def remember(identity: Identity) -> Identity:
@@ -176,6 +198,9 @@ def _grounds(identity: Identity) -> tuple[CapabilityContext, tuple[tokens.Token,
 
 def authorize(identity: Identity, capability: str) -> Decision:
     """Decide whether `identity` may invoke `capability` inside this site, and on which tokens that rests."""
+    scope = scope_of(identity)
+    if scope is not None and (why := scope.lacks(capability)):
+        return Decision(allowed=False, why=why)
     context, held = _grounds(identity)
     if identity.did == context.did or identity.did in context.roots:
         return Decision(allowed=True, why="a root of this node", token_keys=())

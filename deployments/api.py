@@ -218,6 +218,7 @@ class BidSerializer(serializers.ModelSerializer[Bid]):
 class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
     """Deployments."""
 
+    capability: ClassVar = {"events": "/dms/node/deployment/info", "": "/dms/node/deployment/list"}
     serializer_class = DeploymentSerializer
     queryset = Deployment.objects.none()
     lookup_value_regex = "[^/]+"
@@ -261,6 +262,11 @@ class DeploymentViewSet(viewsets.ReadOnlyModelViewSet[Deployment]):
 class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
     """Allocations."""
 
+    capability: ClassVar = {
+        "logs": "/dms/node/deployment/logs",
+        "samples": "/dms/node/allocation/stats",
+        "": "/dms/node/allocations/list",
+    }
     serializer_class = AllocationSerializer
     queryset = Allocation.objects.none()
     lookup_value_regex = "[^/]+"
@@ -317,6 +323,7 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
 class EventViewSet(Exported, viewsets.ReadOnlyModelViewSet[DeploymentEvent]):
     """The timelines of all deployments together."""
 
+    capability: ClassVar = "/dms/node/deployment/info"
     serializer_class = EventSerializer
     queryset = DeploymentEvent.objects.none()
     filterset_fields: ClassVar = {
@@ -338,6 +345,7 @@ class EventViewSet(Exported, viewsets.ReadOnlyModelViewSet[DeploymentEvent]):
 class BidViewSet(viewsets.ReadOnlyModelViewSet[Bid]):
     """Bids: why a node was chosen, or what it lacked."""
 
+    capability: ClassVar = "/dms/node/deployment/info"
     serializer_class = BidSerializer
     queryset = Bid.objects.none()
     filterset_fields: ClassVar = {"request__deployment": ["exact"], "verdict": ["exact"]}

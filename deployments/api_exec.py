@@ -41,6 +41,7 @@ class ExecSessionSerializer(serializers.ModelSerializer[ExecSession]):
 class ExecSessionViewSet(viewsets.ReadOnlyModelViewSet[ExecSession]):
     """Commands that were run inside allocations."""
 
+    capability: ClassVar = "/dms/node/deployment/info"
     serializer_class = ExecSessionSerializer
     queryset = ExecSession.objects.none()
     filterset_fields: ClassVar = {"allocation": ["exact"], "allocation__deployment": ["exact"]}

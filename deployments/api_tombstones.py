@@ -23,6 +23,7 @@ class TombstoneSerializer(serializers.ModelSerializer[AllocationTombstone]):
 class TombstoneViewSet(viewsets.ReadOnlyModelViewSet[AllocationTombstone]):
     """Allocations of deleted deployments."""
 
+    capability: ClassVar = "/dms/node/deployment/list"
     serializer_class = TombstoneSerializer
     queryset = AllocationTombstone.objects.none()
     lookup_value_regex = "[^/]+"

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from capabilities.models import Identity
 from capabilities.paging import under
 from capabilities.refusal import Refusal, not_found
-from capabilities.services import sees_all
+from capabilities.services import bound_to, sees_all
 from deployments import states
 from deployments.models import (
     DOCUMENTS,
@@ -29,6 +29,8 @@ LATEST = 25
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
     """Return the deployments this identity may see: its own, or all for whoever sees everybody's."""
     rows = Deployment.objects.filter(delete_wanted=False)
+    if only := bound_to(identity):
+        rows = rows.filter(pk=only)
     return rows if sees_all(identity) else rows.filter(owner=identity)
 
 
@@ -36,12 +38,14 @@ def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
     """Return the allocations this identity may see: its own, or all for whoever sees everybody's."""
     # Leaving out the few that are being deleted spares a look at the deployment of every row.
     rows = Allocation.objects.exclude(deployment__in=_deleted())
+    if only := bound_to(identity):
+        rows = rows.filter(deployment_id=only)
     return rows if sees_all(identity) else rows.filter(owner=identity)
 
 
 def events_visible_to(identity: Identity) -> QuerySet[DeploymentEvent]:
     """Return the lines of timelines this identity may see: those of its own deployments, or all."""
-    if sees_all(identity):
+    if sees_all(identity) and not bound_to(identity):
         return DeploymentEvent.objects.exclude(deployment__in=_deleted())
     return DeploymentEvent.objects.filter(deployment__in=visible_to(identity).values("pk"))
 
@@ -53,7 +57,7 @@ def latest_events(identity: Identity, count: int) -> list[DeploymentEvent]:
     of lines of other people; only their latest deployments are looked at, unfinished or not.
     """
     rows = events_visible_to(identity)
-    if not sees_all(identity):
+    if not sees_all(identity) or bound_to(identity):
         mine = visible_to(identity)
         latest = mine.order_by("-updated_at").values_list("pk", flat=True)
         keys = {*latest[:LATEST], *latest.filter(status__in=states.UNFINISHED)[:LATEST]}
@@ -69,12 +73,16 @@ def _deleted() -> QuerySet[Deployment, str]:
 def tombstones_visible_to(identity: Identity) -> QuerySet[AllocationTombstone]:
     """Return what is left of deleted allocations: the identity's own, or all for whoever sees everybody's."""
     rows = AllocationTombstone.objects.all()
+    if only := bound_to(identity):
+        rows = rows.filter(deployment_id=only)
     return rows if sees_all(identity) else rows.filter(owner_did=identity.did)
 
 
 def exec_sessions_visible_to(identity: Identity) -> QuerySet[ExecSession]:
     """Return the exec sessions this identity may see: its own and those in its allocations, or all."""
     rows = ExecSession.objects.select_related("owner", "allocation")
+    if only := bound_to(identity):
+        rows = rows.filter(allocation__deployment_id=only)
     return rows if sees_all(identity) else rows.filter(Q(owner=identity) | Q(allocation__owner=identity))
 
 

@@ -96,7 +96,7 @@ def admin_ensure(name: str, password: str) -> str | None:
 def local_token_ensure(name: str, path: Path) -> None:
     """Keep the token of the local command line in `path`; make it again when the database does not know it."""
     text = path.read_text().strip() if path.exists() else ""
-    if text and ApiToken.objects.filter(token_key=text[:15]).exists():
+    if text and ApiToken.objects.filter(token_key=text[:15], revoked_at=None).exists():
         return
     user = User.objects.filter(is_superuser=True, is_active=True).order_by("pk").first()
     if user is None:

@@ -188,7 +188,7 @@ REST_FRAMEWORK = {
         "dmsweb.api.auth.BearerToken",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_PERMISSION_CLASSES": ["dmsweb.api.permissions.Holds"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["dmsweb.api.parsing.BoundedJSON"],
     "DEFAULT_PAGINATION_CLASS": "dmsweb.api.pagination.Page",

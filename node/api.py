@@ -148,6 +148,11 @@ class NodeEventSerializer(serializers.ModelSerializer[NodeEvent]):
 class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
     """The nodes of this site."""
 
+    capability: ClassVar = {
+        "ledger": "/dms/node/resources",
+        "foreign": "/dms/node/container/list",
+        "": "/dms/node/hardware",
+    }
     serializer_class = NodeSerializer
     queryset = Node.objects.none()
     filterset_fields: ClassVar = ["name"]
@@ -197,6 +202,7 @@ class NodeViewSet(viewsets.ReadOnlyModelViewSet[Node]):
 class NodeEventViewSet(Exported, viewsets.ReadOnlyModelViewSet[NodeEvent]):
     """The timelines of all nodes together."""
 
+    capability: ClassVar = "/dms/node/hardware"
     serializer_class = NodeEventSerializer
     queryset = NodeEvent.objects.none()
     filterset_fields: ClassVar = {
@@ -218,6 +224,7 @@ class NodeEventViewSet(Exported, viewsets.ReadOnlyModelViewSet[NodeEvent]):
 class ReservationViewSet(viewsets.ReadOnlyModelViewSet[Reservation]):
     """The ledger: what is committed and allocated, for whom."""
 
+    capability: ClassVar = "/dms/node/resources"
     serializer_class = ReservationSerializer
     queryset = Reservation.objects.none()
     lookup_field = "allocation_id"
@@ -235,6 +242,7 @@ class ReservationViewSet(viewsets.ReadOnlyModelViewSet[Reservation]):
 class PortViewSet(viewsets.ReadOnlyModelViewSet[PortReservation]):
     """The ports that are held."""
 
+    capability: ClassVar = "/dms/node/resources"
     serializer_class = PortSerializer
     queryset = PortReservation.objects.none()
     filterset_fields: ClassVar = ["port", "allocation_id", "node__name"]

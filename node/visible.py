@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db.models import Exists, OuterRef, QuerySet
 
 from capabilities.models import Identity
-from capabilities.services import authorize, sees_all
+from capabilities.services import authorize, bound_to, sees_all
 from node.models import (
     BenchmarkRun,
     ForeignContainer,
@@ -51,27 +51,31 @@ def benchmarks_visible_to(identity: Identity) -> QuerySet[BenchmarkRun]:
 def reservations_visible_to(identity: Identity) -> QuerySet[Reservation]:
     """Return the ledger's lines: all, or those held for the identity's own allocations."""
     rows = Reservation.objects.select_related("node", "owner")
+    if only := bound_to(identity):
+        rows = rows.filter(deployment_id=only)
     return rows if sees_all(identity) else rows.filter(owner=identity)
 
 
 def ports_visible_to(identity: Identity) -> QuerySet[PortReservation]:
     """Return the ports held: all for whoever sees everybody's, else those of the identity's own allocations."""
     rows = PortReservation.objects.select_related("node")
-    if sees_all(identity):
+    if sees_all(identity) and not bound_to(identity):
         return rows
-    own = Reservation.objects.filter(owner=identity).values("allocation_id")
+    own = reservations_visible_to(identity).values("allocation_id")
     return rows.filter(allocation_id__in=own)
 
 
 def foreign_visible_to(identity: Identity) -> QuerySet[ForeignContainer]:
     """Return the containers that are not the nodes' own: to who sees everybody's: their names are other people's."""
     rows = ForeignContainer.objects.select_related("node")
-    return rows if sees_all(identity) else rows.none()
+    return rows if sees_all(identity) and not bound_to(identity) else rows.none()
 
 
 def node_events_visible_to(identity: Identity) -> QuerySet[NodeEvent]:
     """Return the nodes' timelines: all, or what the identity itself and the nodes did."""
     rows = NodeEvent.objects.select_related("node")
+    if bound_to(identity):
+        return rows.none()
     return rows if sees_all(identity) else rows.filter(actor__in=["", identity.did])
 
 

@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from capabilities.admin import ReadOnlyAdmin
 from capabilities.membership import Membership, Organisation, Role, RoleHolding, Team, TeamMembership
 from dmsweb.accounts.models import ApiToken, LoginLink, User
-from dmsweb.accounts.services import token_revoke
+from dmsweb.accounts.tokens import token_revoke
 
 admin.site.site_header = "dmsweb"
 admin.site.site_title = "dmsweb"
@@ -57,7 +57,7 @@ class LoginLinkAdmin(ReadOnlyAdmin):
 class ApiTokenAdmin(ReadOnlyAdmin):
     """API tokens; `Revoke` ends them at once."""
 
-    list_display = ["name", "user", "token_key", "created", "expiry"]
+    list_display = ["name", "user", "token_key", "created", "expiry", "revoked_at"]
     list_select_related = ["user"]
     exclude = ["digest"]
     actions = ["revoke"]
@@ -65,7 +65,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     @admin.action(description="Revoke")
     def revoke(self, request: HttpRequest, rows: QuerySet[Any]) -> None:
         """End the chosen tokens."""
-        for token in rows.select_related("user"):
+        for token in rows.filter(revoked_at=None).select_related("user"):
             token_revoke(token.user, token.token_key)
             messages.success(request, f"{token} is revoked")
 

@@ -15,3 +15,4 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Register the behaviors about people."""
         import_module("dmsweb.accounts.behaviors")
+        import_module("dmsweb.accounts.token_behaviors")

@@ -6,6 +6,8 @@ from django.contrib.auth.models import AbstractUser
 from django.db import models
 from knox.models import AbstractAuthToken
 
+from capabilities.scope import Scope
+
 
 class User(AbstractUser):  # type: ignore[django-manager-missing]
     """A person with a password; her DID and its key are the `identity` beside it."""
@@ -33,9 +35,21 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="auth_token_set")
     name = models.CharField(max_length=64, blank=True, help_text="What the token is for.")
+    capabilities = models.JSONField(
+        default=list, blank=True, help_text="Paths that it is for; none: all that its owner may do."
+    )
+    deployment = models.CharField(
+        max_length=64, blank=True, help_text="Id of the only deployment that it is for."
+    )
+    revoked_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         ordering = ["-created"]
 
     def __str__(self) -> str:
         return f"{self.name or 'token'} of {self.user}"
+
+    @property
+    def scope(self) -> Scope:
+        """What it lets through of what its owner may do."""
+        return Scope(tuple(self.capabilities), self.deployment, self.expiry)

@@ -20,7 +20,7 @@ from capabilities.models import Identity
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal, not_found
 from capabilities.roleset import ADMIN, DEPLOYER
-from dmsweb.accounts.models import ApiToken, LoginLink, User
+from dmsweb.accounts.models import LoginLink, User
 from dmsweb.accounts.roles import keep_one_administrator, may_give, role_assign
 
 _hashes = threading.BoundedSemaphore(NUMBERS.password_hashes_at_once)
@@ -159,19 +159,6 @@ def login_link_use(secret: str) -> User:
         status=403,
         hint="`./dms user login-link` prints a new one",
     )
-
-
-def token_create(user: User, name: str = "") -> str:
-    """Make an API token that ends after `api_token_lifetime_s`; return its text, shown only once."""
-    lifetime = timedelta(seconds=NUMBERS.api_token_lifetime_s)
-    _, text = ApiToken.objects.create(user=user, expiry=lifetime, name=name[:64])
-    return str(text)
-
-
-def token_revoke(user: User, key: str) -> None:
-    """Revoke the user's API token whose first characters are `key`; Refusal when she has none like it."""
-    if not key or not ApiToken.objects.filter(user=user, token_key=key).delete()[0]:
-        raise not_found("token", key)
 
 
 def _digest(secret: str) -> str:

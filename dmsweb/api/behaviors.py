@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -21,6 +21,7 @@ from node.registry import REGISTRY, Behavior
 class BehaviorView(APIView):
     """Invokes the behavior that the path names, as the caller; all of the work is done by the door."""
 
+    capability: ClassVar = ""
     # Behaviors have their own entries in the OpenAPI document, made from their own types.
     schema = None
 
@@ -50,6 +51,8 @@ class BehaviorView(APIView):
 
 class CatalogueView(APIView):
     """All behaviors with the JSON Schemas of their requests and responses."""
+
+    capability: ClassVar = ""
 
     @extend_schema(operation_id="behaviors_list", tags=["api"], responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:

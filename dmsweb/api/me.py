@@ -12,17 +12,22 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from capabilities.asking import identity_of
+from capabilities.asking import address_of, identity_of, source_of
 from capabilities.models import AuditEntry, Token
 from capabilities.selectors import audit_visible_to, tokens_of, tokens_visible_to
 from capabilities.services import is_root
 from dmsweb.accounts.models import ApiToken
 from dmsweb.accounts.roles import role_of
-from dmsweb.accounts.services import token_create, token_revoke
+from dmsweb.accounts.token_behaviors import TokenNewRequest, TokenNewResponse
+from dmsweb.accounts.tokens import tokens_live
+from dmsweb.api.behaviors import body_of
+from node.door import invoke
 
 
 class MeView(APIView):
     """Who the caller is."""
+
+    capability: ClassVar = ""
 
     @extend_schema(operation_id="me", tags=["me"], responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
@@ -46,7 +51,7 @@ class ApiTokenSerializer(serializers.ModelSerializer[ApiToken]):
 
     class Meta:
         model = ApiToken
-        fields = ("token_key", "name", "created", "expiry")
+        fields = ("token_key", "name", "created", "expiry", "capabilities", "deployment")
         read_only_fields = ("token_key", "created", "expiry")
 
 
@@ -58,6 +63,12 @@ class ApiTokenViewSet(
 ):
     """The caller's own API tokens; a stranger's does not exist for her."""
 
+    capability: ClassVar = {
+        "list": "/dms/token/list",
+        "retrieve": "/dms/token/list",
+        "create": "/dms/token/new",
+        "destroy": "/dms/token/revoke",
+    }
     serializer_class = ApiTokenSerializer
     lookup_field = "token_key"
     lookup_value_regex = "[0-9a-f]+"
@@ -67,19 +78,30 @@ class ApiTokenViewSet(
 
     def get_queryset(self) -> QuerySet[ApiToken]:
         """Return her tokens, newest first."""
-        rows: QuerySet[ApiToken] = ApiToken.objects.filter(user_id=self.request.user.pk)
-        return rows
+        return tokens_live(self.request.user)  # type: ignore[arg-type]
 
+    @extend_schema(request=TokenNewRequest, responses={201: TokenNewResponse})
     def create(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Make a token; `token` is its text, shown this once."""
-        serializer = self.get_serializer(data=request.data)
-        serializer.is_valid(raise_exception=True)
-        text = token_create(request.user, serializer.validated_data.get("name", ""))  # type: ignore[arg-type]
-        return Response({"token": text, "name": serializer.validated_data.get("name", "")}, status=201)
+        """Make a token; `token` is its text, shown this once. The body is that of /dms/token/new."""
+        made = self._invoke(request, "/dms/token/new", body_of(request))
+        return Response(
+            {"token": made["Token"], "name": made["Name"], "expiry": made["ExpiresAt"]}, status=201
+        )
 
     def perform_destroy(self, instance: ApiToken) -> None:
         """Revoke it at once."""
-        token_revoke(instance.user, instance.token_key)
+        self._invoke(self.request, "/dms/token/revoke", {"Key": instance.token_key})
+
+    @staticmethod
+    def _invoke(request: Request, path: str, payload: dict[str, Any]) -> dict[str, Any]:
+        answer = invoke(
+            identity=identity_of(request),
+            path=path,
+            payload=payload,
+            source=source_of(request),
+            remote_addr=address_of(request),
+        )
+        return answer.wire()
 
 
 class GrantSerializer(serializers.ModelSerializer[Token]):
@@ -106,6 +128,7 @@ class GrantSerializer(serializers.ModelSerializer[Token]):
 class GrantViewSet(viewsets.ReadOnlyModelViewSet[Token]):
     """Capability tokens: all for a root of the node, else the caller's own."""
 
+    capability: ClassVar = "/dms/me"
     serializer_class = GrantSerializer
     queryset = Token.objects.none()
     filterset_fields: ClassVar = ["action", "subject", "issuer"]
@@ -141,6 +164,7 @@ class AuditSerializer(serializers.ModelSerializer[AuditEntry]):
 class AuditViewSet(viewsets.ReadOnlyModelViewSet[AuditEntry]):
     """The audit log: all of it for a root of the node, else what the caller did."""
 
+    capability: ClassVar = "/dms/me"
     serializer_class = AuditSerializer
     queryset = AuditEntry.objects.none()
     filterset_fields: ClassVar = ["actor", "path", "outcome", "source"]

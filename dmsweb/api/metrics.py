@@ -18,6 +18,8 @@ PATH = "/dms/node/metrics/get"
 class MetricsView(APIView):
     """The same figures as the behavior's, as plain text."""
 
+    capability = ""  # the behavior asks
+
     @extend_schema(exclude=True)
     def get(self, request: Request) -> HttpResponse:
         """Answer with the figures; a caller without the capability gets a problem document."""

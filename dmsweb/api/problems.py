@@ -43,6 +43,8 @@ def of(error: Exception) -> Refusal:
     """Return the refusal that says what `error` says."""
     if isinstance(error, Refusal):
         return error
+    if isinstance(told := getattr(error, "refusal", None), Refusal):
+        return told
     if isinstance(error, Http404):
         return Refusal("not_found", str(error) or "there is nothing here", status=404)
     if isinstance(error, PermissionDenied):

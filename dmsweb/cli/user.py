@@ -81,11 +81,24 @@ def login_link(session: Session, name: str) -> None:
 @verb("token", help="A new API token; shown this once.", group=user)
 @click.argument("name")
 @click.option("--label", default="command line", help="What it is for.")
-def token(session: Session, name: str, label: str) -> None:
-    """Make an API token."""
-    services = accounts(session)
-    text = services.token_create(services.user_get(name), label)
-    session.show({"token": text}, lambda out: out.line(text))
+@click.option("--can", "paths", multiple=True, metavar="PATH", help="Only this; may be repeated.")
+@click.option("--days", type=click.FloatRange(0, min_open=True), default=None, help="How long it counts.")
+@click.option("--deployment", default="", metavar="ID", help="Only for this deployment: id or name.")
+def token(
+    session: Session, name: str, label: str, paths: tuple[str, ...], days: float | None, deployment: str
+) -> None:
+    """Invoke /dms/token/new."""
+    payload = {"User": name, "Name": label, "Capabilities": list(paths), "Deployment": deployment}
+    answer = ask(session, "/dms/token/new", payload | ({} if days is None else {"Days": days}))
+    text = answer["Token"]
+    shown = {
+        "token": text,
+        "key": answer["Key"],
+        "capabilities": answer["Capabilities"],
+        "deployment": answer["Deployment"],
+        "expires_at": answer["ExpiresAt"],
+    }
+    session.show(shown, lambda out: out.line(text))
 
 
 @verb("disable", help="Shut an account out at once; what it owns stays.", group=user)

@@ -13,9 +13,20 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from capabilities.asking import identity_of
+from capabilities.models import Identity
 from capabilities.refusal import Refusal
-from dmsweb.accounts.models import ApiToken
-from dmsweb.accounts.services import hashing, login_link_use, token_create, token_revoke
+from capabilities.roleset import normal
+from capabilities.selectors import tokens_of
+from capabilities.services import is_root
+from deployments import states
+from deployments.selectors import visible_to
+from dmsweb.accounts.services import hashing, login_link_use
+from dmsweb.accounts.tokens import tokens_live
+from node.person import invoke
+
+NEW = "/dms/token/new"
+DEPLOYMENTS_SHOWN = 50
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -55,15 +66,30 @@ def login_link(request: HttpRequest, token: str) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def tokens(request: HttpRequest) -> HttpResponse:
     """List the person's API tokens; a POST makes one and shows it this once."""
-    made, refusal, name = "", None, request.POST.get("name", "").strip()
+    made, refusal, form = None, None, request.POST
     if request.method == "POST":
+        payload: dict[str, Any] = {
+            "Name": form.get("name", "").strip() or "token",
+            "Capabilities": form.get("capabilities", "").split(),
+            "Deployment": form.get("deployment", ""),
+        }
         try:
-            made = token_create(request.user, name or "token")  # type: ignore[arg-type]
+            made = invoke(request, NEW, payload | ({"Days": form["days"]} if form.get("days") else {}))
         except Refusal as error:
             refusal = error
-    rows = ApiToken.objects.filter(user=request.user).order_by("-created")
-    context = {"tokens": rows, "made": made, "made_name": name or "token", "refusal": refusal}
-    return render(request, "pages/tokens.html", context)
+    identity = identity_of(request)
+    own = visible_to(identity).filter(status__in=states.UNFINISHED)
+    context = {
+        "tokens": tokens_live(request.user),  # type: ignore[arg-type]
+        "made": made["Token"] if made else "",
+        "made_name": made["Name"] if made else "",
+        "refusal": refusal,
+        "form": form if refusal else {},
+        "held": held_by(identity),
+        "deployments": own.order_by("-created_at").only("pk", "name")[:DEPLOYMENTS_SHOWN],
+        "days": (1, 7, 30, 90, 365),
+    }
+    return render(request, "pages/tokens.html", context, status=refusal.status if refusal else 200)
 
 
 @login_required
@@ -71,8 +97,15 @@ def tokens(request: HttpRequest) -> HttpResponse:
 def token_end(request: HttpRequest, key: str) -> HttpResponse:
     """Revoke one of the person's tokens."""
     try:
-        token_revoke(request.user, key)  # type: ignore[arg-type]
+        invoke(request, "/dms/token/revoke", {"Key": key})
         messages.success(request, "The token is revoked.")
     except Refusal as refusal:
-        messages.error(request, refusal.detail)
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
     return redirect("tokens")
+
+
+def held_by(identity: Identity) -> list[str]:
+    """Return the capabilities a person can put into a token."""
+    if is_root(identity):
+        return ["/"]
+    return list(normal(path for token in tokens_of(identity.did) for path in token.capabilities))

@@ -15,7 +15,7 @@ from django.utils.crypto import constant_time_compare
 from rest_framework.exceptions import AuthenticationFailed
 
 from capabilities.models import Identity
-from capabilities.services import identity_for_user
+from capabilities.services import identity_for_user, narrowed
 from dmsweb.accounts.models import ApiToken, User
 from dmsweb.api.auth import BearerToken
 
@@ -39,7 +39,7 @@ class Entrance:
         if self.token:
             # Without an expiry it never ends, as the local command line's.
             lasting = Q(expiry=None) | Q(expiry__gt=timezone.now())
-            return bool(ApiToken.objects.filter(lasting, pk=self.token).exists())
+            return bool(ApiToken.objects.filter(lasting, pk=self.token, revoked_at=None).exists())
         store = import_module(settings.SESSION_ENGINE).SessionStore(self.session)
         # A changed password ends every login: the hash is over it.
         kept = str(store.get(HASH_SESSION_KEY, ""))
@@ -64,4 +64,4 @@ def _by_token(header: bytes) -> Entrance | None:
         user, row = BearerToken().authenticate_credentials(header[len(SCHEME) :].strip())
     except AuthenticationFailed:
         return None
-    return Entrance(identity_for_user(user), user.pk, token=row.pk)
+    return Entrance(narrowed(identity_for_user(user), row.scope), user.pk, token=row.pk)

@@ -94,6 +94,13 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         except Refusal as refusal:
             await self._refuse(refusal)
             return
+        lost = await database_sync_to_async(withdrawn)(who, self.session)
+        if lost is not None:
+            await database_sync_to_async(exec_end)(
+                self.session, exit_code=None, reason=lost.code, bytes_in=0, bytes_out=0
+            )
+            await self._refuse(lost)
+            return
         self.running = asyncio.create_task(self._run(who))
 
     async def _run(self, who: Entrance) -> None:

@@ -26,7 +26,8 @@ from deployments.outside import OUTSIDE, Unopened
 from deployments.services import execs
 from deployments.services.execs import EXEC
 from dmsweb.accounts.models import ApiToken
-from dmsweb.accounts.services import password_set, token_create, user_switch
+from dmsweb.accounts.services import password_set, user_switch
+from dmsweb.accounts.tokens import token_create
 from dmsweb.asgi import application
 from dmsweb.pages import terminal as door_of_sockets
 from node.door import invoke

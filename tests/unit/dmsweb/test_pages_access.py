@@ -7,7 +7,8 @@ from django.test import Client
 
 from capabilities.models import AuditEntry, Token
 from deployments.models import Deployment
-from dmsweb.accounts.services import login_link_create, token_create
+from dmsweb.accounts.services import login_link_create
+from dmsweb.accounts.tokens import token_create
 
 PAGES = [
     "/",

@@ -11,7 +11,7 @@ from capabilities.models import AuditEntry
 from deployments.models import Deployment
 from deployments.services.advance import deployment_advance
 from dmsweb.accounts.models import ApiToken
-from dmsweb.accounts.services import token_create
+from dmsweb.accounts.tokens import token_create
 from node.models import Node, Reservation
 from tests.unit.deployments import world
 from tests.unit.deployments.world import GIB
@@ -94,7 +94,7 @@ def test_a_token_is_revoked(people):
     row = ApiToken.objects.get()
     data = {"action": "revoke", "_selected_action": [row.pk]}
     people.client("alice").post(reverse("admin:accounts_apitoken_changelist"), data)
-    assert not ApiToken.objects.exists()
+    assert not ApiToken.objects.filter(revoked_at=None).exists()
 
 
 def test_the_owner_sets_allowances_and_it_is_audited(people):

@@ -9,7 +9,7 @@ import time
 import pytest
 from django.test import Client
 
-from dmsweb.accounts.services import token_create
+from dmsweb.accounts.tokens import token_create
 from node.envelope import Envelope
 from tests.unit.node.doorway import NS, Sender, content, house
 

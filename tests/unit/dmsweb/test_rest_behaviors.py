@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from capabilities.numbers import NUMBERS
-from dmsweb.accounts.services import token_create
+from dmsweb.accounts.tokens import token_create
 from dmsweb.api.limits import BodyLimit
 from node.registry import REGISTRY
 from tests.unit.node.doorway import house

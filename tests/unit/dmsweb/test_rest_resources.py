@@ -17,7 +17,8 @@ from capabilities.services import identity_for_user
 from deployments.models import Allocation, Bid, BidRequest, Deployment, DeploymentEvent
 from deployments.outside import OUTSIDE
 from deployments.services.timeline import record
-from dmsweb.accounts.services import token_create, user_create
+from dmsweb.accounts.services import user_create
+from dmsweb.accounts.tokens import token_create
 from node.models import NodeEvent, PortReservation, Reservation, UsageSample
 from tests.unit.node.doorway import house
 
@@ -178,8 +179,9 @@ def test_the_machine_is_shown_to_whoever_may_ask_about_it(here, people):
     assert len(items(alice, f"nodes/{node['id']}/samples/", limit=2)) == 2
     assert {row["actor"] for row in items(alice, f"nodes/{node['id']}/events/")} == {people["alice"].did}
     people["alice"].tokens.update(revoked_at=NOW)
-    assert items(alice, "nodes/") == []
-    assert alice.get(f"/api/v1/nodes/{node['id']}/").status_code == 404
+    refused = alice.get("/api/v1/nodes/")
+    assert (refused.status_code, refused.json()["capability"]) == (403, "/dms/node/hardware")
+    assert alice.get(f"/api/v1/nodes/{node['id']}/").status_code == 403
 
 
 @pytest.mark.parametrize("path", LISTS)
