@@ -183,6 +183,7 @@ def forget(identity: Identity) -> None:
     """Read anew what decides about `identity`."""
     if "_remembers" in identity.__dict__:
         identity.__dict__["_remembers"] = None
+        identity.__dict__.pop("_teams", None)
 
 
 def _grounds(identity: Identity) -> tuple[CapabilityContext, tuple[tokens.Token, ...]]:

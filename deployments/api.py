@@ -31,6 +31,7 @@ from deployments.models import (
 )
 from deployments.selectors import (
     allocations_visible_to,
+    demand_on,
     deployment_get,
     events_visible_to,
     visible_to,
@@ -307,6 +308,7 @@ class AllocationViewSet(viewsets.ReadOnlyModelViewSet[Allocation]):
     def logs(self, request: Request, pk: str = "") -> HttpResponseBase:
         """Read the allocation's log as text; with `follow` until it ends or the caller leaves."""
         allocation = get_object_or_404(self.get_queryset().select_related("deployment"), pk=pk)
+        demand_on(identity_of(request), allocation.deployment, "/dms/node/deployment/logs")
         return answer(allocation, identity_of(request), request.query_params)
 
     @action(detail=True, filterset_fields=(), search_fields=(), serializer_class=AttemptSerializer)

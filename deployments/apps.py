@@ -19,6 +19,7 @@ class DeploymentsConfig(AppConfig):
         import deployments.behaviors_quota
         import deployments.behaviors_removal
         import deployments.behaviors_stats
+        import deployments.behaviors_team
         import deployments.exec_door  # noqa: F401
         from deployments.metrics import of_deployments
         from deployments.services.room import on_freed

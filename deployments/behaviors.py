@@ -25,6 +25,7 @@ from deployments.selectors import (
 from deployments.services.queue import places
 from deployments.services.stop import stop_ask
 from deployments.services.submit import deployment_submit
+from deployments.services.teams import own_team
 from node.message import Empty
 from node.registry import Call, behavior
 
@@ -55,6 +56,7 @@ def deployment_new(call: Call, request: messages.NewDeploymentRequest) -> messag
         queue=request.queue,
         queue_s=request.queue_s,
         max_runtime_s=request.max_runtime_s,
+        team=own_team(call.invoker, request.team, call.path) if request.team else None,
     )
     return messages.NewDeploymentResponse(status="OK", ensemble_id=deployment.pk)
 
@@ -104,7 +106,7 @@ def deployment_list(call: Call, request: messages.DeploymentListRequest) -> mess
 )
 def deployment_status(call: Call, request: messages.DeploymentRequest) -> messages.DeploymentStatusResponse:
     """Say where a deployment is, and why."""
-    deployment = deployment_get(call.invoker, request.id)
+    deployment = deployment_get(call.invoker, request.id, to=call.path)
     return messages.DeploymentStatusResponse(
         status=deployment.status, error=deployment.reason, queue=_queue(deployment)
     )
@@ -131,7 +133,9 @@ def deployment_manifest(
     call: Call, request: messages.DeploymentRequest
 ) -> messages.DeploymentManifestResponse:
     """Return the manifest: which allocation runs where, at which address, with which ports."""
-    return messages.DeploymentManifestResponse(manifest=deployment_get(call.invoker, request.id).manifest)
+    return messages.DeploymentManifestResponse(
+        manifest=deployment_get(call.invoker, request.id, to=call.path).manifest
+    )
 
 
 def _log_text(allocation: Allocation, query: LogQuery) -> str:
@@ -156,7 +160,7 @@ def _log_text(allocation: Allocation, query: LogQuery) -> str:
 )
 def deployment_logs(call: Call, request: messages.DeploymentLogsRequest) -> messages.DeploymentLogsResponse:
     """Write an allocation's logs to the node's disk and return where, with what was asked for of them as text."""
-    deployment = deployment_get(call.invoker, request.ensemble_id)
+    deployment = deployment_get(call.invoker, request.ensemble_id, to=call.path)
     allocation = allocation_of(deployment, request.allocation_name)
     source = outside.OUTSIDE.logs
     texts = {
@@ -179,7 +183,7 @@ def deployment_logs(call: Call, request: messages.DeploymentLogsRequest) -> mess
 )
 def deployment_info(call: Call, request: messages.DeploymentInfoRequest) -> messages.DeploymentInfoResponse:
     """Return status, manifest, allocations and timeline of a deployment in one answer."""
-    deployment = deployment_get(call.invoker, request.id)
+    deployment = deployment_get(call.invoker, request.id, to=call.path)
     allocations = [
         row
         for row in deployment.allocations.all()
@@ -218,7 +222,7 @@ def deployment_shutdown(
     call: Call, request: messages.DeploymentRequest
 ) -> messages.DeploymentShutdownResponse:
     """Stop a deployment, in whatever phase it is; its logs and its timeline stay."""
-    deployment = deployment_get(call.invoker, request.id)
+    deployment = deployment_get(call.invoker, request.id, to=call.path)
     if deployment.status in states.TERMINAL:
         raise Refusal(
             "deployment_not_running",

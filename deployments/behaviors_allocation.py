@@ -55,4 +55,4 @@ def allocation_stop(call: Call, request: AllocationControlRequest) -> Allocation
 
 
 def _find(call: Call, request: AllocationControlRequest) -> Allocation:
-    return allocation_of(deployment_get(call.invoker, request.id), request.allocation_name)
+    return allocation_of(deployment_get(call.invoker, request.id, to=call.path), request.allocation_name)

@@ -14,6 +14,7 @@ from deployments.messages_containers import (
     ContainerStopRequest,
     ContainerStopResponse,
 )
+from deployments.selectors import demand_on
 from deployments.services.by_hand import allocation_stop_ask
 from deployments.services.submit import deployment_submit
 from node.registry import Call, behavior
@@ -58,6 +59,7 @@ def container_start(call: Call, request: ContainerStartRequest) -> ContainerStar
 def container_stop(call: Call, request: ContainerStopRequest) -> ContainerStopResponse:
     """Stop a container of this node; one that is somebody else's is refused."""
     allocation = find(call, request.execution_id, request.execution_type)
+    demand_on(call.invoker, allocation.deployment, call.path)
     alone = started_alone(allocation.deployment.metadata) or allocation.deployment.allocations.count() == 1
     if alone:
         deployment_shutdown(call, DeploymentRequest(id=allocation.deployment_id))

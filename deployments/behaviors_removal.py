@@ -52,7 +52,7 @@ class PruneResponse(Message):
 @behavior("/dms/node/deployment/delete", request=DeleteRequest, response=DeleteResponse, changes=True)
 def deployment_delete(call: Call, request: DeleteRequest) -> DeleteResponse:
     """Delete a deployment that has ended, with its logs and timeline; a tombstone of each allocation stays."""
-    deployment = deployment_get(call.invoker, request.id)
+    deployment = deployment_get(call.invoker, request.id, to=call.path)
     if not deployments_delete([deployment.pk], actor=call.invoker.did):
         deployment.refresh_from_db(fields=["status"])
         raise Refusal(

@@ -66,7 +66,7 @@ def allocation_stats(call: Call, request: AllocationStatsRequest) -> AllocationS
 def _rows(call: Call, request: AllocationStatsRequest) -> QuerySet[Allocation]:
     visible = allocations_visible_to(call.invoker)
     if request.ensemble_id:
-        deployment = deployment_get(call.invoker, request.ensemble_id)
+        deployment = deployment_get(call.invoker, request.ensemble_id, to=call.path)
         if request.allocation_name:
             return visible.filter(pk=allocation_of(deployment, request.allocation_name).pk)
         return visible.filter(deployment=deployment).order_by("level", "pk")

@@ -54,7 +54,9 @@ class ExecResponse(Message):
 @behavior(EXEC, request=ExecRequest, response=ExecResponse, changes=True)
 def allocation_exec(call: Call, request: ExecRequest) -> ExecResponse:
     """Run a command inside a running allocation: the answer is a ticket for the WebSocket that carries it."""
-    allocation = allocation_of(deployment_get(call.invoker, request.ensemble_id), request.allocation_name)
+    allocation = allocation_of(
+        deployment_get(call.invoker, request.ensemble_id, to=call.path), request.allocation_name
+    )
     if outside.OUTSIDE.terminals is None:
         raise Refusal("exec_unavailable", "this process cannot reach into allocations", status=503)
     if call.source == "peer":

@@ -31,6 +31,9 @@ class NewDeploymentRequest(Message):
         description="It is ended that long after Running; the ensemble's own max_runtime holds when it is shorter.",
     )
     name: str = Field("", alias="Name", max_length=60, description="What people see; default metadata.name.")
+    team: str = Field(
+        "", alias="Team", max_length=130, description="ORGANISATION/TEAM whose members see it, too."
+    )
     queue: bool = Field(False, alias="Queue", description="Wait, when it does not fit now.")
     queue_s: float | None = Field(
         None, alias="QueueSeconds", gt=0, description="Wait no longer than that; default a day."

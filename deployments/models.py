@@ -72,6 +72,14 @@ class Deployment(models.Model):
 
     id = models.CharField(primary_key=True, max_length=64, help_text="Hex SHA-256 of peer id and a UUID.")
     owner = models.ForeignKey(Identity, on_delete=models.PROTECT, related_name="deployments")
+    team = models.ForeignKey(
+        "capabilities.Team",
+        null=True,
+        blank=True,
+        on_delete=models.SET_NULL,
+        related_name="deployments",
+        help_text="Whose members see it, and act on it as their role there says.",
+    )
     orchestrator = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="orchestrated")
     name = models.CharField(
         max_length=200, help_text="What people see; from metadata.name or the allocations."

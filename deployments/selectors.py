@@ -10,6 +10,7 @@ from capabilities.models import Identity
 from capabilities.paging import under
 from capabilities.refusal import Refusal, not_found
 from capabilities.services import bound_to, sees_all
+from capabilities.teams import team_ids, team_lacks
 from deployments import states
 from deployments.models import (
     DOCUMENTS,
@@ -27,11 +28,18 @@ LATEST = 25
 
 
 def visible_to(identity: Identity) -> QuerySet[Deployment]:
-    """Return the deployments this identity may see: its own, or all for whoever sees everybody's."""
+    """Return the deployments this identity may see: its own and its teams', or all for whoever sees everybody's."""
     rows = Deployment.objects.filter(delete_wanted=False)
     if only := bound_to(identity):
         rows = rows.filter(pk=only)
-    return rows if sees_all(identity) else rows.filter(owner=identity)
+    return rows if sees_all(identity) else rows.filter(_of(identity, "owner", "team"))
+
+
+def _of(identity: Identity, owner: str, team: str) -> Q:
+    """Return the filter of what is the identity's own or one of her teams'; without a team it is one column's."""
+    own = Q(**{owner: identity})
+    teams = team_ids(identity)
+    return own | Q(**{f"{team}__in": teams}) if teams else own
 
 
 def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
@@ -40,7 +48,7 @@ def allocations_visible_to(identity: Identity) -> QuerySet[Allocation]:
     rows = Allocation.objects.exclude(deployment__in=_deleted())
     if only := bound_to(identity):
         rows = rows.filter(deployment_id=only)
-    return rows if sees_all(identity) else rows.filter(owner=identity)
+    return rows if sees_all(identity) else rows.filter(_of(identity, "owner", "deployment__team"))
 
 
 def events_visible_to(identity: Identity) -> QuerySet[DeploymentEvent]:
@@ -83,15 +91,22 @@ def exec_sessions_visible_to(identity: Identity) -> QuerySet[ExecSession]:
     rows = ExecSession.objects.select_related("owner", "allocation")
     if only := bound_to(identity):
         rows = rows.filter(allocation__deployment_id=only)
-    return rows if sees_all(identity) else rows.filter(Q(owner=identity) | Q(allocation__owner=identity))
+    return (
+        rows
+        if sees_all(identity)
+        else rows.filter(
+            Q(owner=identity) | _of(identity, "allocation__owner", "allocation__deployment__team")
+        )
+    )
 
 
-def deployment_get(identity: Identity, key: str) -> Deployment:
+def deployment_get(identity: Identity, key: str, to: str = "") -> Deployment:
     """Return a deployment by id, by a prefix of it (8 or more characters), or by name: the one of that name that
     has not ended, else the newest.
 
     Refusal `not_found` for what does not exist and for what the identity may not see: the two look the same;
-    `ambiguous`, with the ids, for a name that several have which have not ended.
+    `ambiguous`, with the ids, for a name that several have which have not ended. With `to`, the path of a behavior,
+    Refusal `not_authorized` when it is a team's and her role there does not hold it.
     """
     rows = visible_to(identity)
     found = rows.filter(pk=key).first()
@@ -110,7 +125,29 @@ def deployment_get(identity: Identity, key: str) -> Deployment:
             "give its name, its id, or the id's first 8 characters; ./dms get deployments lists them"
         )
         raise refusal
+    if to:
+        demand_on(identity, found, to)
     return found
+
+
+def lacks_on(identity: Identity, deployment: Deployment, path: str) -> str:
+    """Return why `identity` may not do `path` with a deployment that she sees, empty when she may."""
+    if deployment.team_id is None or deployment.owner_id == identity.pk or sees_all(identity):
+        return ""
+    return team_lacks(identity, deployment.team_id, path)
+
+
+def demand_on(identity: Identity, deployment: Deployment, path: str) -> None:
+    """Refuse what her role in the deployment's team does not hold; the refusal names the capability."""
+    why = lacks_on(identity, deployment, path)
+    if why:
+        raise Refusal(
+            "not_authorized",
+            f"{identity} may not invoke {path} on {deployment.name}: {why}",
+            status=403,
+            hint=f"ask an admin of the organisation for a role in the team that holds {path}",
+            capability=path,
+        )
 
 
 def _ambiguous(name: str, matches: list[Deployment]) -> Refusal:

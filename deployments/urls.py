@@ -15,5 +15,6 @@ urlpatterns = [
     path("<str:pk>/stats/series/", stats_views.deployment_series, name="deployment-series"),
     path("<str:pk>/delete/", views.deployment_delete, name="deployment-delete"),
     path("<str:pk>/allocation/", views.deployment_allocation, name="deployment-allocation"),
+    path("<str:pk>/team/", views.deployment_team, name="deployment-team"),
     path("<str:pk>/shutdown/", views.deployment_shutdown, name="deployment-shutdown"),
 ]

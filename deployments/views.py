@@ -14,7 +14,8 @@ from deployments.detail import deployment_page
 from deployments.ensemble import parse
 from deployments.examples import examples
 from deployments.listing import SHOWN_STATES, listing
-from deployments.selectors import visible_to
+from deployments.selectors import lacks_on, visible_to
+from deployments.services.teams import own_teams
 from deployments.stats_views import WINDOWS, figures
 from node import door
 from node.person import invoke
@@ -25,6 +26,7 @@ PLAN_ORDER = ("needed", "free", "allocated", "committed", "used_by_others", "onb
 SHUTDOWN = "/dms/node/deployment/shutdown"
 ALLOCATION_ACTS = {"restart": "restarted", "stop": "stopped"}
 DELETE = "/dms/node/deployment/delete"
+TEAM = "/dms/node/deployment/team"
 COLUMNS = (("name", "Deployment"), ("status", "State"), ("owner", "Owner"))
 
 
@@ -47,15 +49,31 @@ def deployment_list(request: HttpRequest) -> HttpResponse:
 def deployment_detail(request: HttpRequest, pk: str) -> HttpResponse:
     """Show one deployment."""
     identity = identity_of(request)
-    deployment = get_object_or_404(visible_to(identity).select_related("owner", "orchestrator"), pk=pk)
+    deployment = get_object_or_404(
+        visible_to(identity).select_related("owner", "orchestrator", "team__organisation"), pk=pk
+    )
     context = {
         "page": deployment_page(deployment, request.GET.get("event", "")),
         "figures": figures(deployment),
         "windows": tuple(WINDOWS),
-        "may_shutdown": door.may(identity, SHUTDOWN),
-        "may_delete": door.may(identity, DELETE),
+        "may_shutdown": door.may(identity, SHUTDOWN) and not lacks_on(identity, deployment, SHUTDOWN),
+        "may_delete": door.may(identity, DELETE) and not lacks_on(identity, deployment, DELETE),
+        "teams": own_teams(identity, TEAM) if deployment.owner_id == identity.pk else [],
     }
     return render(request, "deployments/detail.html", context)
+
+
+@require_POST
+@login_required
+def deployment_team(request: HttpRequest, pk: str) -> HttpResponse:
+    """Give a deployment to a team, or take it back, through the door."""
+    deployment = get_object_or_404(visible_to(identity_of(request)), pk=pk)
+    try:
+        answer = invoke(request, TEAM, {"ID": deployment.pk, "Team": request.POST.get("team", "")})
+        messages.info(request, f"{deployment.name} is shared with {answer['Team'] or 'nobody'}.")
+    except Refusal as refusal:
+        messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
+    return redirect("deployment", pk=pk)
 
 
 @require_POST
@@ -129,10 +147,15 @@ def deployment_check(request: HttpRequest) -> JsonResponse:
 def _deploy(request: HttpRequest) -> HttpResponse:
     source = request.POST.get("source", "")
     try:
-        answer = invoke(request, NEW, {"Ensemble": source, "Queue": bool(request.POST.get("queue"))})
+        answer = invoke(request, NEW, _asked(request, source))
     except Refusal as refusal:
         return _editor(request, source, refusal)
     return HttpResponseRedirect(f"/deployments/{answer['EnsembleID']}/")
+
+
+def _asked(request: HttpRequest, source: str) -> dict[str, object]:
+    form = request.POST
+    return {"Ensemble": source, "Queue": bool(form.get("queue")), "Team": form.get("team", "")}
 
 
 def _plan(request: HttpRequest) -> HttpResponse:
@@ -157,6 +180,8 @@ def _editor(
         "refusal": refusal,
         "problems": _problems(source, refusal) if refusal else [],
         "may_deploy": door.may(identity_of(request), NEW),
+        "teams": own_teams(identity_of(request), NEW),
+        "team": request.POST.get("team", ""),
     } | more
     return render(request, "deployments/new.html", context, status=refusal.status if refusal else 200)
 

@@ -13,6 +13,7 @@ import difflib
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -77,7 +78,7 @@ def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[
     outcome, reason = AuditEntry.Outcome.ALLOWED, ""
     begin = time.perf_counter()
     try:
-        return entry.handler(call, parse(entry, payload))
+        return entry.handler(replace(call, path=entry.path), parse(entry, payload))
     except Refusal as refusal:
         outcome, reason = AuditEntry.Outcome.REFUSED, f"{refusal.code}: {refusal.detail}"
         raise

@@ -27,7 +27,7 @@ Response = TypeVar("Response", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who invokes, on which node, when, and by which way in (`web`, `rest`, `cli`, `admin`, `peer`)."""
+    """Who invokes, on which node, when, and by which way in (`web`, `rest`, `cli`, `admin`, `peer`); `path` is what."""
 
     invoker: Identity
     node: Node
@@ -37,6 +37,7 @@ class Call:
     request_id: str = ""
     expires_at: datetime | None = None
     is_root: bool = False
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import transaction
 
-from capabilities.models import Identity
+from capabilities.models import Identity, Team
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from deployments.confinement import ensemble_violations
@@ -65,6 +65,7 @@ def deployment_submit(
     queue: bool = False,
     queue_s: float | None = None,
     max_runtime_s: float | None = None,
+    team: Team | None = None,
 ) -> Deployment:
     """Write the deployment's row and wake its orchestrator. Refuses what can never run, with every reason."""
     config, text = parse_or_refuse(ensemble)
@@ -90,6 +91,7 @@ def deployment_submit(
         deployment = Deployment.objects.create(
             id=hashlib.sha256(f"{node.peer_id}{uuid.uuid1()}".encode()).hexdigest(),
             owner=owner,
+            team=team,
             orchestrator=node,
             name=(name or config.metadata.get("name") or ", ".join(config.allocations))[:NAME_MAX],
             source=text,

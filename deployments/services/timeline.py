@@ -38,6 +38,8 @@ def record(
 def announce(deployment: Deployment, nodes: Iterable[Any] = ()) -> None:
     """Tell open pages that the deployment changed."""
     groups = [f"deployment.{deployment.pk}", f"identity.{deployment.owner_id}"]
+    if deployment.team_id is not None:
+        groups.append(f"team.{deployment.team_id}")
     groups += [f"node.{pk}" for pk in {deployment.orchestrator_id, *nodes}]
     changed(*groups)
 

@@ -50,6 +50,7 @@ def wait_for(session: Session, deployment_id: str, timeout_s: float) -> dict[str
 @click.option("--name", default="", help="What people see; default metadata.name, else the allocations.")
 @click.option("--deadline", "-t", type=Finite(), default=None, help="Seconds within which it must run (600).")
 @click.option("--max-runtime", type=Finite(0), default=None, help="Seconds after Running when it is ended.")
+@click.option("--team", default="", metavar="ORG/TEAM", help="Whose members see it, too.")
 @click.option("--queue", is_flag=True, help="When it does not fit now, wait for room.")
 @click.option(
     "--queue-for", type=Finite(0), default=None, help="With --queue: seconds to wait; default a day."
@@ -64,6 +65,7 @@ def deploy(
     name: str,
     deadline: float | None,
     max_runtime: float | None,
+    team: str,
     queue: bool,
     queue_for: float | None,
     wait: bool,
@@ -77,6 +79,8 @@ def deploy(
         payload["DeadlineSeconds"] = deadline
     if max_runtime is not None:
         payload["MaxRuntimeSeconds"] = max_runtime
+    if team:
+        payload["Team"] = team
     if queue or queue_for is not None:
         payload["Queue"] = True
     if queue_for is not None:

@@ -66,6 +66,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),
     "cap": ("dmsweb.cli.cap:cap", "What others may do here: grant, list, revoke."),
     "role": ("dmsweb.cli.role:role", "Named sets of capabilities: list, add, remove."),
+    "team": ("dmsweb.cli.team:team", "Organisations, their teams, and who is in them."),
     "user": ("dmsweb.cli.user:user", "People who may log in, and their tokens."),
 }
 

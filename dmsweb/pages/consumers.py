@@ -10,6 +10,7 @@ from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from capabilities.models import Identity
 from capabilities.numbers import NUMBERS
 from capabilities.services import identity_for_user, sees_all
+from capabilities.teams import team_ids
 from deployments.selectors import visible_to
 from node.models import Node
 
@@ -21,6 +22,8 @@ def allowed_groups(identity: Identity, groups: list[str]) -> list[str]:
         kind, _, key = group.partition(".")
         wanted.setdefault(kind, set()).add(key)
     allowed = {f"identity.{identity.pk}"}
+    if wanted.get("team"):
+        allowed |= {f"team.{key}" for key in team_ids(identity)}
     deployments = wanted.get("deployment", set()) | wanted.get("stats", set())
     if deployments:
         keys = visible_to(identity).filter(pk__in=deployments).values_list("pk", flat=True)

@@ -18,13 +18,14 @@ from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
-from capabilities.services import identity_for_user
+from capabilities.services import authorize, identity_for_user
 from deployments.logquery import LogQuery, from_params
 from deployments.outside import OUTSIDE
-from deployments.selectors import allocations_visible_to
+from deployments.selectors import allocations_visible_to, lacks_on
 
 logger = logging.getLogger(__name__)
 
+LOGS = "/dms/node/deployment/logs"
 TAIL_LINES = 2_000
 QUEUE_CHUNKS = 32
 BATCH_BYTES = 65_536
@@ -72,7 +73,12 @@ class LogConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         self.sender = asyncio.create_task(self._follow())
 
     def _visible(self, user: Any) -> bool:
-        return allocations_visible_to(identity_for_user(user)).filter(pk=self.allocation).exists()
+        identity = identity_for_user(user)
+        rows = allocations_visible_to(identity).select_related("deployment").only("deployment")
+        row = rows.filter(pk=self.allocation).first()
+        if row is None or not authorize(identity, LOGS).allowed:
+            return False
+        return not lacks_on(identity, row.deployment, LOGS)
 
     async def _follow(self) -> None:
         """Start the reading thread, send what it reads, close when the log ends."""

@@ -1,4 +1,4 @@
-"""The page of people: accounts, their roles, and what each role holds."""
+"""The pages of people: accounts, their roles, and what each role holds; organisations and teams."""
 
 from __future__ import annotations
 
@@ -11,10 +11,16 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
+from capabilities.asking import identity_of
+from capabilities.models import Membership
 from capabilities.refusal import Refusal
+from capabilities.services import is_root
+from capabilities.teams import LOOKS_AFTER
+from dmsweb.accounts.roles import roles
 from node.person import demand, invoke
 
 LIST = "/dms/user/list"
+TEAMS = "/dms/team/list"
 # What the forms of the page may ask for: behavior, and the request made of the form's fields.
 DOORS: dict[str, Callable[[QueryDict], dict[str, Any]]] = {
     "/dms/user/add": lambda form: {"Name": form.get("name", ""), "Role": form.get("role", "")},
@@ -27,7 +33,38 @@ DOORS: dict[str, Callable[[QueryDict], dict[str, Any]]] = {
         "Capabilities": form.get("capabilities", "").split(),
     },
     "/dms/role/remove": lambda form: {"Name": form.get("name", "")},
+    "/dms/organisation/new": lambda form: {"Name": form.get("name", "")},
+    "/dms/organisation/remove": lambda form: {"Name": form.get("name", "")},
+    "/dms/organisation/member": lambda form: {
+        "Organisation": form.get("name", ""),
+        "User": form.get("user", ""),
+        "Level": form.get("place", ""),
+    },
+    "/dms/team/new": lambda form: {"Name": f"{form.get('organisation', '')}/{form.get('name', '')}"},
+    "/dms/team/remove": lambda form: {"Name": form.get("name", "")},
+    "/dms/team/member": lambda form: {
+        "Team": form.get("name", ""),
+        "User": form.get("user", ""),
+        "Role": form.get("place", ""),
+    },
 }
+
+
+@require_safe
+@login_required
+def teams(request: HttpRequest) -> HttpResponse:
+    """Show the organisations that the person is of, with their people and teams."""
+    demand(request, TEAMS)
+    root = is_root(identity_of(request))
+    organisations = invoke(request, TEAMS, {})["Organisations"]
+    for organisation in organisations:
+        organisation["LooksAfter"] = root or organisation["Level"] in LOOKS_AFTER
+    context = {
+        "organisations": organisations,
+        "roles": [role.name for role in roles()],
+        "levels": Membership.Level.values,
+    }
+    return render(request, "pages/teams.html", context)
 
 
 @require_safe
@@ -54,4 +91,4 @@ def people_do(request: HttpRequest) -> HttpResponse:
         messages.success(request, f"{request.POST.get('name', '')[:150]}: done, and it counts from now on.")
     except Refusal as refusal:
         messages.error(request, f"{refusal.detail}. {refusal.hint}".strip())
-    return redirect("people")
+    return redirect("teams" if path.startswith(("/dms/team/", "/dms/organisation/")) else "people")

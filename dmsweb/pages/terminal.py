@@ -34,7 +34,7 @@ from capabilities.services import authorize
 from deployments.exec_door import SIZE_MAX
 from deployments.models import Allocation, ExecSession
 from deployments.outside import OUTSIDE, Terminal, Unopened
-from deployments.selectors import allocations_visible_to
+from deployments.selectors import allocations_visible_to, lacks_on
 from deployments.services.execs import EXEC, command_of, exec_begin, exec_end, exec_seen
 from dmsweb.pages.entrance import Entrance, entrance
 
@@ -312,6 +312,11 @@ def withdrawn(who: Entrance, session: ExecSession) -> Refusal | None:
             status=403,
             hint=f"ask an administrator of this node for the capability {EXEC}",
             capability=EXEC,
+        )
+    lacks = lacks_on(who.identity, session.allocation.deployment, EXEC)
+    if lacks:
+        return Refusal(
+            "not_authorized", f"you may no longer invoke {EXEC}: {lacks}", status=403, capability=EXEC
         )
     row = allocations_visible_to(who.identity).filter(pk=session.allocation_id)
     found = row.values_list("status", "execution_id").first()

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_safe
 
 from capabilities.asking import identity_of
 from capabilities.refusal import Refusal
-from deployments.selectors import allocation_of, visible_to
+from deployments.selectors import allocation_of, lacks_on, visible_to
 from deployments.services.execs import EXEC
 from node import door
 
@@ -31,6 +31,8 @@ def terminal(request: HttpRequest, pk: str, allocation: str) -> HttpResponse:
         raise Http404(refusal.detail) from refusal
     if not door.may(identity, EXEC):
         raise PermissionDenied(f"running commands inside allocations needs the capability {EXEC}")
+    if why := lacks_on(identity, deployment, EXEC):
+        raise PermissionDenied(f"running commands here needs the capability {EXEC}: {why}")
     nonce = secrets.token_urlsafe(18)
     context = {"deployment": deployment, "allocation": found, "style_nonce": nonce, "exec_path": EXEC}
     response = render(request, "pages/terminal.html", context)

@@ -13,6 +13,7 @@ urlpatterns = [
     path("bar/", views.bar_state, name="bar"),
     path("audit/", views.audit, name="audit"),
     path("people/", people.people, name="people"),
+    path("teams/", people.teams, name="teams"),
     path("people/do/", people.people_do, name="people-do"),
     path("deployments/<str:pk>/terminal/<str:allocation>/", terminal_page.terminal, name="terminal"),
     path("login/", account.Login.as_view(), name="login"),

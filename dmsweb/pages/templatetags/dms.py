@@ -13,6 +13,9 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from capabilities.teams import team_ids
+from deployments.models import Deployment
+from deployments.selectors import lacks_on
 from node import door
 from node.choices import STATES, state_of
 from node.meters import Meter
@@ -35,10 +38,19 @@ def icon(name: str, extra: str = "") -> SafeString:
 
 
 @register.simple_tag(takes_context=True)
-def may(context: dict[str, Any], path: str) -> bool:
-    """Say whether the person may invoke the behavior `path`: what she may not do is not offered."""
+def may(context: dict[str, Any], path: str, deployment: Deployment | None = None) -> bool:
+    """Say whether the person may invoke the behavior `path`, on `deployment`: what she may not do is not offered."""
     identity = context.get("identity")
-    return identity is not None and door.may(identity, path)
+    if identity is None or not door.may(identity, path):
+        return False
+    return deployment is None or not lacks_on(identity, deployment, path)
+
+
+@register.simple_tag(takes_context=True)
+def team_groups(context: dict[str, Any]) -> str:
+    """Return the live groups of the person's teams."""
+    identity = context.get("identity")
+    return " ".join(f"team.{pk}" for pk in team_ids(identity)) if identity is not None else ""
 
 
 @register.simple_tag
