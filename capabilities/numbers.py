@@ -215,6 +215,9 @@ class Numbers:
     exec_sessions_max: int = 64
     exec_sessions_per_user_max: int = 16
     exec_idle_s: float = 3_600.0
+    socket_recheck_s: float = (
+        30.0  # whether who opened it is still let in; changes of an account tell it at once
+    )
     exec_recheck_s: float = 5.0
     exec_lost_s: float = 60.0
     exec_window_bytes: int = 262_144  # input that may be on its way, not yet taken by the command

@@ -44,6 +44,7 @@ class Publisher:
         self._condition = threading.Condition()
         self._waiting: dict[str, None] = {}
         self._sent_at: dict[str, float] = {}
+        self._busy = False
         self._failing = False
 
     def announce(self, groups: tuple[str, ...]) -> None:
@@ -51,7 +52,7 @@ class Publisher:
         with self._condition:
             if len(self._waiting) < WAITING_MAX:
                 self._waiting.update(dict.fromkeys(groups))
-            self._condition.notify()
+            self._condition.notify_all()
 
     def take(self) -> tuple[list[str], float | None]:
         """Return the groups that are due, and how long to wait for the next (None: until something changes)."""
@@ -86,10 +87,17 @@ class Publisher:
         while True:
             with self._condition:
                 due, pause_s = self.take()
+                self._busy = bool(due)
                 if not due:
+                    self._condition.notify_all()
                     self._condition.wait(pause_s)
                     continue
             self.publish(due)
+
+    def settle(self, timeout_s: float) -> bool:
+        """Wait until everything that was announced is published, or was tried; False when the time is over."""
+        with self._condition:
+            return self._condition.wait_for(lambda: not self._waiting and not self._busy, timeout_s)
 
 
 def _sender() -> Callable[[str], None]:
@@ -123,6 +131,13 @@ def _publisher() -> Publisher:
             threading.Thread(target=known.run, name="live-publisher", daemon=True).start()
             _publishers[os.getpid()] = known
         return known
+
+
+def settle(timeout_s: float) -> None:
+    """Give what this process has announced the time to be published: its thread ends with the process."""
+    known = _publishers.get(os.getpid())
+    if known is not None:
+        known.settle(timeout_s)
 
 
 def changed(*groups: str) -> None:

@@ -20,6 +20,7 @@ from capabilities.roleset import ADMIN, BUILT_IN, DEPLOYER, missing, name_faults
 from capabilities.selectors import site_identity, tokens_of
 from capabilities.services import grant, identity_for_user, is_root, revoke, root_add, root_remove
 from dmsweb.accounts.models import User
+from dmsweb.accounts.telling import identity_changed
 
 LIFETIME = timedelta(seconds=NUMBERS.role_grant_lifetime_s)
 
@@ -83,6 +84,7 @@ def role_assign(user: User, name: str, *, by: Identity | None = None) -> RoleHol
         holding, _ = RoleHolding.objects.update_or_create(
             identity=identity, defaults={"role": role, "token": token, "since": timezone.now()}
         )
+        identity_changed(identity)
     return holding
 
 
@@ -180,6 +182,7 @@ def _renew(role: Role) -> int:
             fresh = _delegate(holding.identity, role)
             RoleHolding.objects.filter(pk=holding.pk).update(token=fresh)
             revoke(token)
+            identity_changed(holding.identity)
         count += 1
     return count
 

@@ -22,6 +22,7 @@ from capabilities.refusal import Reason, Refusal, not_found
 from capabilities.roleset import ADMIN, DEPLOYER
 from dmsweb.accounts.models import LoginLink, User
 from dmsweb.accounts.roles import keep_one_administrator, may_give, role_assign
+from dmsweb.accounts.telling import account_changed
 
 _hashes = threading.BoundedSemaphore(NUMBERS.password_hashes_at_once)
 
@@ -115,6 +116,7 @@ def user_switch(user: User, active: bool, *, by: Identity | None = None) -> User
         keep_one_administrator(user)
     user.is_active = active
     user.save(update_fields=["is_active"])
+    account_changed(user.pk)
     return user
 
 
@@ -123,6 +125,7 @@ def password_set(user: User, password: str) -> None:
     password_check(password, user)
     user.set_password(password)
     user.save(update_fields=["password"])
+    account_changed(user.pk)
 
 
 def password_check(password: str, user: User) -> None:

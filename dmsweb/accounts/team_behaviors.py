@@ -9,6 +9,7 @@ from pydantic import Field
 from capabilities import teams
 from dmsweb.accounts.roles import role_get
 from dmsweb.accounts.services import user_get
+from dmsweb.accounts.telling import identity_changed
 from node.message import Empty, Message
 from node.registry import Call, behavior
 
@@ -72,6 +73,7 @@ def organisation_member(call: Call, request: OrganisationMemberRequest) -> Empty
     """Make somebody owner, admin or member of an organisation, or let her leave."""
     who = user_get(request.user).identity
     teams.organisation_member(call.invoker, request.organisation, who, request.level)
+    identity_changed(who)
     return Empty()
 
 
@@ -94,4 +96,5 @@ def team_member(call: Call, request: TeamMemberRequest) -> Empty:
     """Put a member of the organisation into a team with a role, give her another role, or let her leave."""
     who = user_get(request.user).identity
     teams.team_member(call.invoker, request.team, who, role_get(request.role) if request.role else None)
+    identity_changed(who)
     return Empty()

@@ -18,6 +18,7 @@ from capabilities.roleset import normal, path_faults
 from capabilities.services import authorize, identity_for_user, scope_of
 from deployments.selectors import deployment_get
 from dmsweb.accounts.models import ApiToken, User
+from dmsweb.accounts.telling import account_changed
 
 DAY_S = 86_400.0
 
@@ -87,6 +88,7 @@ def token_revoke(user: User, key: str) -> None:
     # The row stays for a while, so that whoever comes with the token hears that it was revoked.
     if not rows.update(revoked_at=now, expiry=now):
         raise not_found("token", key)
+    account_changed(user.pk)
 
 
 def token_find(text: str) -> ApiToken:

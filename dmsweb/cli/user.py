@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from capabilities.numbers import NUMBERS
 from dmsweb.cli.output import Output, table
 from dmsweb.cli.session import Session, verb, verbs
 
@@ -175,8 +176,11 @@ def ask(session: Session, path: str, payload: dict[str, Any]) -> dict[str, Any]:
     accounts(session)
     from capabilities.selectors import site_identity
     from node.door import invoke
+    from node.live import settle
 
-    return invoke(identity=site_identity(), path=path, payload=payload, source="cli").wire()
+    answer = invoke(identity=site_identity(), path=path, payload=payload, source="cli").wire()
+    settle(NUMBERS.live_publish_timeout_s)
+    return answer
 
 
 def accounts(session: Session) -> ModuleType:

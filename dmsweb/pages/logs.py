@@ -8,7 +8,6 @@ import logging
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
 from urllib.parse import parse_qs
 
 from channels.db import database_sync_to_async
@@ -18,10 +17,12 @@ from django.utils import timezone
 
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
-from capabilities.services import authorize, identity_for_user
+from capabilities.services import authorize
 from deployments.logquery import LogQuery, from_params
 from deployments.outside import OUTSIDE
 from deployments.selectors import allocations_visible_to, lacks_on
+from dmsweb.pages.entrance import Entrance, entrance
+from dmsweb.pages.watched import Watched
 
 logger = logging.getLogger(__name__)
 
@@ -42,27 +43,25 @@ def wanted(params: dict[str, str]) -> LogQuery:
     return replace(query, follow=True, tail=tail)
 
 
-class LogConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+class LogConsumer(Watched, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     """Sends {"text"} as the log grows and {"end": true} when it is over; parameters as in `deployments.logquery`."""
 
     async def connect(self) -> None:
         """Accept the log of an allocation that the person may see."""
         self.stopped = threading.Event()
         self.sender: asyncio.Task[None] | None = None
-        user = self.scope.get("user")
+        who = await database_sync_to_async(entrance)(self.scope)
         asked = parse_qs(self.scope["query_string"].decode())
         self.allocation = self.scope["url_route"]["kwargs"]["allocation"]
         try:
             self.query = wanted({name: values[0] for name, values in asked.items()})
         except Refusal:
-            user = None
-        if user is None or not user.is_authenticated:
-            await self.close()
-            return
-        if not await database_sync_to_async(self._visible)(user):
+            who = None
+        if who is None or not await database_sync_to_async(self.may_go_on)(who):
             await self.close()
             return
         await self.accept()
+        await self.watch(who)
         if not _free.acquire(blocking=False):
             limit = NUMBERS.log_followers_max
             await self.send_json(
@@ -72,13 +71,14 @@ class LogConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             return
         self.sender = asyncio.create_task(self._follow())
 
-    def _visible(self, user: Any) -> bool:
-        identity = identity_for_user(user)
+    def may_go_on(self, who: Entrance) -> bool:
+        """Say whether she is let in, sees the allocation, and may read logs."""
+        identity = who.identity
         rows = allocations_visible_to(identity).select_related("deployment").only("deployment")
         row = rows.filter(pk=self.allocation).first()
         if row is None or not authorize(identity, LOGS).allowed:
             return False
-        return not lacks_on(identity, row.deployment, LOGS)
+        return who.holds() and not lacks_on(identity, row.deployment, LOGS)
 
     async def _follow(self) -> None:
         """Start the reading thread, send what it reads, close when the log ends."""
@@ -138,6 +138,7 @@ class LogConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     async def disconnect(self, code: int) -> None:
         """Stop reading."""
         self.stopped.set()
+        await self.unwatch()
         if self.sender is not None:
             self.sender.cancel()
 

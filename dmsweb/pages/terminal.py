@@ -37,6 +37,7 @@ from deployments.outside import OUTSIDE, Terminal, Unopened
 from deployments.selectors import allocations_visible_to, lacks_on
 from deployments.services.execs import EXEC, command_of, exec_begin, exec_end, exec_seen
 from dmsweb.pages.entrance import Entrance, entrance
+from dmsweb.pages.watched import account_group
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -81,6 +82,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         self.room = asyncio.Event()
         self.shown = asyncio.Event()
         self.bytes_in = self.bytes_out = self.bytes_shown = 0
+        self.look = asyncio.Event()
+        self.account = ""
         asked = parse_qs(self.scope["query_string"].decode()).get("window", [""])[0]
         self.out_window = max(int(asked), 4_096) if asked.isdecimal() and len(asked) < 12 else 0
         who = await database_sync_to_async(entrance)(self.scope)
@@ -101,7 +104,13 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
             )
             await self._refuse(lost)
             return
+        self.account = account_group(who.user)
+        await self.channel_layer.group_add(self.account, self.channel_name)
         self.running = asyncio.create_task(self._run(who))
+
+    async def live_changed(self, event: dict[str, Any]) -> None:
+        """Look at once when the account has changed."""
+        self.look.set()
 
     async def _run(self, who: Entrance) -> None:
         """Open the terminal, carry it, and note how it ended, whatever happens."""
@@ -222,7 +231,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
     async def _watch(self, who: Entrance, terminal: Terminal) -> None:
         """Look every few seconds whether the session may go on; Ended when it may not."""
         while True:
-            await asyncio.sleep(NUMBERS.exec_recheck_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.look.wait(), NUMBERS.exec_recheck_s)
+            self.look.clear()
             if asyncio.get_running_loop().time() - self.moved > NUMBERS.exec_idle_s:
                 text = f"nothing was typed or written for {NUMBERS.exec_idle_s:g} s"
                 raise Ended(Refusal("idle", text, status=408))
@@ -295,6 +306,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]
         """End the command: its person has gone, or the site stops."""
         self.close_code = code
         self.room.set()
+        if self.account:
+            await self.channel_layer.group_discard(self.account, self.channel_name)
         if self.running is not None and not self.running.done():
             self.running.cancel()
             await asyncio.wait([self.running])
