@@ -20,11 +20,10 @@ VIEWER, DEPLOYER, OPERATOR, ADMIN = "viewer", "deployer", "operator", "admin"
 PATHS_MAX = 64
 PATH = re.compile(r"^(?:/|(?:/[A-Za-z0-9._-]+){1,16})$")
 NAME = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
-# What everybody needs to do anything: her own tokens, what she was granted and did, handing over her envelopes.
+# What everybody needs to do anything: her own tokens, what she was granted and did.
 # Who may change an organisation or a team is decided by her place in it; making one takes /dms/organisation/new.
 OWN = (
     "/public",
-    "/dms/actor",
     "/dms/me",
     "/dms/organisation/member",
     "/dms/organisation/remove",

@@ -6,7 +6,7 @@ Nobody needs an account here: what an envelope may do is decided by its signatur
 from __future__ import annotations
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -34,8 +34,6 @@ class ActorView(APIView):
 class HandleView(ActorView):
     """How this node is addressed."""
 
-    capability: ClassVar = "/dms/actor"
-
     @extend_schema(operation_id="actor_handle", tags=["actor"], responses={200: OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """Return the root actor's handle."""
@@ -44,8 +42,6 @@ class HandleView(ActorView):
 
 class SendView(ActorView):
     """Hand over one envelope."""
-
-    capability: ClassVar = "/dms/actor"
 
     @extend_schema(
         operation_id="actor_send", tags=["actor"], request=ENVELOPE, responses={200: OpenApiTypes.OBJECT}
@@ -58,8 +54,6 @@ class SendView(ActorView):
 
 class InvokeView(ActorView):
     """Hand over one envelope and wait for its reply."""
-
-    capability: ClassVar = "/dms/actor"
 
     @extend_schema(
         operation_id="actor_invoke", tags=["actor"], request=ENVELOPE, responses={200: OpenApiTypes.OBJECT}
@@ -81,8 +75,6 @@ class InvokeView(ActorView):
 
 class BroadcastView(ActorView):
     """Hand over one broadcast and gather the replies."""
-
-    capability: ClassVar = "/dms/actor"
 
     @extend_schema(
         operation_id="actor_broadcast", tags=["actor"], request=ENVELOPE, responses={200: OpenApiTypes.OBJECT}

@@ -67,7 +67,7 @@ class LiveConsumer(Watched, AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
     async def _hold(self, groups: list[str]) -> list[str]:
         """Be in those of the groups that the person may see, and in no others."""
-        allowed = await database_sync_to_async(allowed_groups)(self.identity, groups)
+        allowed: list[str] = await database_sync_to_async(allowed_groups)(self.identity, groups)
         for group in self.groups_held - set(allowed):
             await self.channel_layer.group_discard(group, self.channel_name)
         for group in set(allowed) - self.groups_held:

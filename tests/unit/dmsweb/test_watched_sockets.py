@@ -8,6 +8,7 @@ import pytest
 from asgiref.sync import sync_to_async
 from channels.layers import get_channel_layer
 
+from capabilities.numbers import NUMBERS
 from dmsweb.accounts.roles import role_assign
 from dmsweb.accounts.services import password_set, user_switch
 from dmsweb.accounts.tokens import token_create, token_revoke
@@ -136,7 +137,7 @@ async def test_a_lost_message_is_found_by_looking_again(people, monkeypatch):
 
     from dmsweb.pages import watched
 
-    monkeypatch.setattr(watched, "NUMBERS", replace(watched.NUMBERS, socket_recheck_s=0.05))
+    monkeypatch.setattr(watched, "NUMBERS", replace(NUMBERS, socket_recheck_s=0.05))
     socket = by_cookie(await sync_to_async(people.client)("bob"))
     assert await socket.connect()
     await sync_to_async(user_switch)(people.bob, active=False)
