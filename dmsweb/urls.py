@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/", include("dmsweb.api.urls")),
     path("nodes/", include("node.urls")),
     path("deployments/", include("deployments.urls")),
+    path("jobs/", include("deployments.urls_jobs")),
     path("peers/", include("node.urls_peers")),
     path("join/", landing, name="invitation"),
     path("", include("dmsweb.pages.urls")),

@@ -11,8 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
+from playwright.sync_api import expect
 
 from capabilities.tokens import Token, TokenList, issue
+from tests.e2e.browser import Visitor, chromium, log_in, visitor
 from tests.support.envelopes import Signer
 from tests.support.services import wait_for
 from tests.support.site import Site, running_site
@@ -160,11 +162,11 @@ def test_a_token_with_any_field_altered_is_refused_with_the_reason(sites):
         {"depth": 7},
         {"topic": ["/nunet/hello"]},
         {"aud": {"uri": did(a)}},
+        {"iss": {"uri": did(b)}},
         {"sig": base64.b64encode(bytes(64)).decode()},
     ):
         assert "signature verification failed on the token of" in said(**changes), changes
     assert "delegates what was given to" in said(sub={"uri": did(b)})
-    assert "anchored at nobody this node knows" in said(iss={"uri": did(b)})
     assert "chain is of delegations" in said(act="invoke")
     assert "expired" in said(exp=1)
 
@@ -191,3 +193,49 @@ def test_what_an_organisation_revokes_is_told_to_who_was_down(sites):
     wait_for(refused, timeout_s=20, what="the revocation at A", every_s=0.2)
     peers = {peer["did"]: peer for peer in a.json("peers", "list")["Peers"]}
     assert peers[organisation]["state"] == "reachable"
+
+
+def test_the_same_in_the_browser(sites):
+    """An invitation made on A's page is used on B's, shown on both, and ended on A's."""
+    a, b, _ = sites
+    with chromium() as browser, visitor(browser, a) as at_a, visitor(browser, b, width=390) as at_b:
+        for window in (at_a, at_b):
+            log_in(window)
+        page = at_a.open("/peers/")
+        page.get_by_label("Whom it is for").fill("the lab of B")
+        page.get_by_role("button", name="Make a link").click()
+        link = page.locator("#invitation-link").inner_text()
+        clean(at_a)
+
+        page = at_b.open("/peers/")
+        page.get_by_label("Invitation link").fill(altered(link, want=["/dms/node"]))
+        page.get_by_role("button", name="Look at it").click()
+        expect(page.get_by_role("alert")).to_contain_text("altered")
+        page.get_by_label("Invitation link").fill(link)
+        page.get_by_role("button", name="Look at it").click()
+        expect(page.get_by_role("heading", name="It may here")).to_be_visible()
+        clean(at_b)
+        page.get_by_role("button", name="Join", exact=True).click()
+        expect(page.locator("#peers")).to_contain_text(did(a)[-4:])
+        clean(at_b)
+        page.get_by_role("button", name="Say hello to").first.click()
+        expect(page.get_by_role("status").first).to_contain_text("It answered")
+        assert calls(b, did(a)) == (0, "")
+
+        page = at_a.open("/peers/")
+        row = page.locator("#peers tr", has=page.locator(f"[title='{did(b)}']"))
+        row.get_by_role("button", name="End").click()
+        page.get_by_role("button", name="End it").click()
+        expect(page.get_by_role("status").first).to_contain_text("revoked")
+        code, text = calls(b, did(a))
+        assert code == 1
+        assert "may not invoke /public/hello" in text
+        opened = at_a.open(f"/join/#{link.partition('#')[2]}")
+        expect(opened.locator("[data-invitation]").first).to_contain_text(link[-8:])
+        clean(at_a)
+
+
+def clean(window: Visitor) -> None:
+    assert window.violations() == []
+    assert window.overflow() <= 0
+    assert window.complaints == []

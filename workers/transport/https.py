@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import threading
 import time
 from typing import Any
@@ -50,10 +49,12 @@ class Https:
     def _http(self) -> httpx.Client:
         with self._lock:
             if self._client is None:
-                authorities = os.environ.get("DMS_PEER_CA") or None
+                trust = httpx.create_ssl_context()
+                if authorities := os.environ.get("DMS_PEER_CA"):
+                    trust.load_verify_locations(authorities)
                 self._client = httpx.Client(
                     headers={"Accept": "application/json", "User-Agent": "dms-site"},
-                    verify=ssl.create_default_context(cafile=authorities) if authorities else True,
+                    verify=trust,
                     follow_redirects=False,
                     trust_env=bool(os.environ.get("DMS_PEER_PROXY_FROM_ENV")),
                     limits=httpx.Limits(

@@ -10,7 +10,7 @@ from django.test import Client
 
 from capabilities import services
 from capabilities.refusal import Refusal
-from dmsweb.accounts.services import token_create
+from dmsweb.accounts.tokens import token_create
 from node import door
 from node.envelope import Envelope
 from node.models import Peer

@@ -15,6 +15,7 @@ from node.models import Peer
 from node.reaching import RefusedThere, Unreachable
 from node.services import sending
 from node.services.peers import peer_learn
+from tests.support.tls_proxy import tls_proxy
 from tests.unit.node.doorway import house
 from tests.unit.node.other_site import ADDRESS, Other, reachable
 from workers.transport.https import Https
@@ -203,6 +204,18 @@ def test_plain_bytes_are_no_secure_connection_and_silence_is_no_answer():
         assert failure(f"http://127.0.0.1:{served.port}", 0.2).step == "answer"
     finally:
         served.close()
+
+
+def test_a_certificate_counts_when_its_authority_does(tmp_path, monkeypatch):
+    served = Served(http("200 OK", b"{}"))
+    with tls_proxy(tmp_path) as proxy:
+        proxy.upstream = ("127.0.0.1", served.port)
+        address = f"https://localhost:{proxy.port}"
+        assert failure(address).step == "tls"
+        monkeypatch.setenv("DMS_PEER_CA", str(proxy.certificate))
+        assert Https().carry(b"{}", address, "invoke", 3.0) == b"{}"
+        assert failure(f"https://127.0.0.1:{proxy.port}").step == "tls"
+    served.close()
 
 
 def test_an_unsigned_no_is_told_as_such():
