@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from capabilities.numbers import NUMBERS
 from dmsweb.env import env_bool, env_int, env_list, env_text
 from dmsweb.home import Home
 from dmsweb.launch.environment import place
@@ -61,6 +62,12 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_htmx",
+    "allauth",
+    "allauth.account",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.mfa",
+    "allauth.usersessions",
     "dmsweb.accounts",
     "capabilities",
     "node",
@@ -79,6 +86,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
     "dmsweb.pages.security.SecurityPolicyMiddleware",
 ]
 ROOT_URLCONF = "dmsweb.urls"
@@ -108,6 +116,49 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+AUTHENTICATION_BACKENDS = ["django.contrib.auth.backends.ModelBackend"]
+ACCOUNT_ADAPTER = "dmsweb.accounts.adapters.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_SESSION_REMEMBER = True
+ACCOUNT_DEFAULT_HTTP_PROTOCOL = "https" if HTTPS else "http"
+ACCOUNT_LOGOUT_REDIRECT_URL = "/login/"
+ACCOUNT_RATE_LIMITS = {"login": f"{NUMBERS.logins_per_minute_of_address}/m/ip"}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = _public.hostname or "dmsweb"
+# Browsers allow passkeys without TLS on localhost alone.
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+SOCIALACCOUNT_ADAPTER = "dmsweb.accounts.adapters.SocialAdapter"
+# An identity provider (OpenID Connect): DMS_OIDC_ISSUER, DMS_OIDC_CLIENT_ID, DMS_OIDC_CLIENT_SECRET, DMS_OIDC_NAME.
+_issuer = env_text("DMS_OIDC_ISSUER")
+OIDC_NAME = env_text("DMS_OIDC_NAME", "single sign-on") if _issuer else ""
+SOCIALACCOUNT_PROVIDERS = {
+    "openid_connect": {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [
+            {
+                "provider_id": "oidc",
+                "name": OIDC_NAME,
+                "client_id": env_text("DMS_OIDC_CLIENT_ID"),
+                "secret": env_text("DMS_OIDC_CLIENT_SECRET"),
+                "settings": {"server_url": _issuer},
+            }
+        ]
+        if _issuer
+        else [],
+    }
+}
+# Mail goes to the log of the web process until DMS_EMAIL_HOST says where to.
+EMAIL_HOST = env_text("DMS_EMAIL_HOST")
+EMAIL_PORT = env_int("DMS_EMAIL_PORT", 587)
+EMAIL_HOST_USER = env_text("DMS_EMAIL_USER")
+EMAIL_HOST_PASSWORD = env_text("DMS_EMAIL_PASSWORD")
+EMAIL_USE_TLS = env_bool("DMS_EMAIL_TLS", True)
+EMAIL_TIMEOUT = 10
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+DEFAULT_FROM_EMAIL = env_text("DMS_EMAIL_FROM", f"dms@{_public.hostname or 'localhost'}")
 LOGIN_URL = "/login/"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "/login/"

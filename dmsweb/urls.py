@@ -9,6 +9,8 @@ from dmsweb.api.health import livez, readyz
 from dmsweb.api.metrics import MetricsView
 from node.views_peers import landing
 
+# Who tries too often: also where django-allauth says so.
+handler429 = "dmsweb.pages.account.too_many"
 urlpatterns: list[URLPattern | URLResolver] = [
     path("livez", livez, name="livez"),
     path("readyz", readyz, name="readyz"),

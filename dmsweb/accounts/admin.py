@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.decorators import secure_admin_login
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group
@@ -12,7 +13,7 @@ from django.http import HttpRequest
 
 from capabilities.admin import ReadOnlyAdmin
 from capabilities.membership import Membership, Organisation, Role, RoleHolding, Team, TeamMembership
-from dmsweb.accounts.models import ApiToken, LoginLink, User
+from dmsweb.accounts.models import ApiToken, LoginLink, PersonInvitation, User
 from dmsweb.accounts.tokens import token_revoke
 
 admin.site.site_header = "dmsweb"
@@ -20,6 +21,8 @@ admin.site.site_title = "dmsweb"
 admin.site.index_title = "Rows behind the pages"
 # Groups and permissions of Django decide nothing here: capabilities do.
 admin.site.unregister(Group)
+# The admin's own login page would know neither second factors nor limits.
+admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
 @admin.register(User)
@@ -50,6 +53,15 @@ class LoginLinkAdmin(ReadOnlyAdmin):
 
     list_display = ["user", "created_at", "expires_at", "used_at"]
     list_select_related = ["user"]
+    exclude = ["digest"]
+
+
+@admin.register(PersonInvitation)
+class PersonInvitationAdmin(ReadOnlyAdmin):
+    """Invitations; the secret is not kept."""
+
+    list_display = ["name", "role", "created_by", "created_at", "expires_at", "used_at"]
+    list_select_related = ["role", "created_by"]
     exclude = ["digest"]
 
 

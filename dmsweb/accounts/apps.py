@@ -15,5 +15,6 @@ class AccountsConfig(AppConfig):
     def ready(self) -> None:
         """Register the behaviors about people."""
         import_module("dmsweb.accounts.behaviors")
+        import_module("dmsweb.accounts.invitation_behaviors")
         import_module("dmsweb.accounts.team_behaviors")
         import_module("dmsweb.accounts.token_behaviors")

@@ -30,6 +30,29 @@ class LoginLink(models.Model):
         return f"login link of {self.user} until {self.expires_at:%Y-%m-%d %H:%M}"
 
 
+class PersonInvitation(models.Model):
+    """A single-use link that makes one account with a role; only its SHA-256 is kept."""
+
+    digest = models.CharField(max_length=64, unique=True)
+    role = models.ForeignKey("capabilities.Role", on_delete=models.CASCADE, related_name="+")
+    team = models.ForeignKey(
+        "capabilities.Team", null=True, blank=True, on_delete=models.CASCADE, related_name="+"
+    )
+    name = models.CharField(max_length=150, blank=True, help_text="A name to begin with.")
+    created_by = models.ForeignKey(
+        "capabilities.Identity", null=True, on_delete=models.CASCADE, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    used_at = models.DateTimeField(null=True, blank=True)
+    used_by = models.ForeignKey(User, null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+
+    def __str__(self) -> str:
+        return (
+            f"invitation of {self.name or 'somebody'} as {self.role} until {self.expires_at:%Y-%m-%d %H:%M}"
+        )
+
+
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]
     """A revocable API token, hashed at rest, with the name its owner gave it."""
 

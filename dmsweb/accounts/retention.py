@@ -16,6 +16,26 @@ RULES: list[Rule] = [
         kept_s=DAY_S,
     ),
     Aged(
+        model="accounts.PersonInvitation",
+        why="goes some time after it can no longer be used",
+        moment="expires_at",
+        kept_s=NUMBERS.expired_kept_s,
+    ),
+    Follows(model="account.EmailAddress", why="one or two for each person", parent="accounts.User"),
+    Follows(model="account.EmailConfirmation", why="goes with its address", parent="account.EmailAddress"),
+    Follows(model="mfa.Authenticator", why="second factors of a person", parent="accounts.User"),
+    Follows(
+        model="socialaccount.SocialAccount", why="one for each identity provider", parent="accounts.User"
+    ),
+    Follows(model="socialaccount.SocialToken", why="none are stored", parent="socialaccount.SocialAccount"),
+    Stays(model="socialaccount.SocialApp", why="identity providers come from the settings"),
+    Aged(
+        model="usersessions.UserSession",
+        why="as long as a login may last",
+        moment="created_at",
+        kept_s=NUMBERS.login_kept_s,
+    ),
+    Aged(
         model="accounts.ApiToken",
         why="goes some time after it has expired",
         moment="expiry",

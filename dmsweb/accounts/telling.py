@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from allauth.account.signals import password_changed, password_reset, password_set
 from django.contrib.auth.signals import user_logged_out
 from django.dispatch import receiver
 
@@ -22,6 +23,6 @@ def identity_changed(identity: Identity) -> None:
     account_changed(identity.user_id)
 
 
-@receiver(user_logged_out)
+@receiver([user_logged_out, password_changed, password_reset, password_set])
 def _logged_out(sender: Any, user: Any = None, **kwargs: Any) -> None:
     account_changed(getattr(user, "pk", None))

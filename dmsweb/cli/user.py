@@ -70,6 +70,22 @@ def role_(session: Session, name: str, role: str) -> None:
     session.show(shown, lambda out: out.line(f"{name} is {answer['Role'] or 'without a role'}"))
 
 
+@verb("invite", help="A link that makes one account, once.", group=user)
+@click.option("--role", default="deployer", show_default=True, help="What she may do; `./dms role list`.")
+@click.option("--name", default="", help="A name to begin with; she may choose another.")
+@click.option("--days", type=click.FloatRange(0, min_open=True), default=None, help="How long it counts (7).")
+@click.option("--team", default="", metavar="ORG/TEAM", help="A team that she joins, too.")
+def invite(session: Session, role: str, name: str, days: float | None, team: str) -> None:
+    """Invoke /dms/user/invite."""
+    payload = {"Role": role, "Name": name, "Team": team} | ({} if days is None else {"Days": days})
+    answer = ask(session, "/dms/user/invite", payload)
+    link = answer["Link"]
+    if link.startswith("/"):
+        link = f"{session.url.rstrip('/')}{link}" if session.url else _link(session, link)
+    shown = {"link": link, "role": answer["Role"], "expires_at": answer["ExpiresAt"], "id": answer["ID"]}
+    session.show(shown, lambda out: out.line(link))
+
+
 @verb("login-link", help="A link that logs in once.", group=user)
 @click.argument("name", default=ADMIN)
 def login_link(session: Session, name: str) -> None:

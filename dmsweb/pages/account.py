@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import Any
 
+from allauth.account.views import LoginView
+from allauth.usersessions.models import UserSession
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.views import LoginView
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -26,25 +29,54 @@ from dmsweb.accounts.tokens import tokens_live
 from node.person import invoke
 
 NEW = "/dms/token/new"
+LIMITED_WAIT_S = 60  # the limits of tries count by the minute
 DEPLOYMENTS_SHOWN = 50
 
 BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
-class Login(LoginView):
-    """Name and password; how many passwords are checked at once is bounded."""
+class Login(LoginView):  # type: ignore[misc]
+    """Name and password; how many passwords are checked at once, and how often somebody may try, is bounded."""
 
     template_name = "pages/login.html"
-    redirect_authenticated_user = True
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """Take the name as `username`, as this site's clients have always sent it."""
+        kwargs: dict[str, Any] = super().get_form_kwargs()
+        data = kwargs.get("data")
+        if data is not None and "login" not in data:
+            kwargs["data"] = data.copy()
+            kwargs["data"]["login"] = data.get("username", "")
+        return kwargs
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        """Add whether there is an identity provider."""
+        context: dict[str, Any] = super().get_context_data(**kwargs)
+        return context | {"provider": settings.OIDC_NAME}
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Check the password, or answer 429 while too many are being checked."""
         try:
             with hashing():
-                return super().post(request, *args, **kwargs)
+                answer: HttpResponse = super().post(request, *args, **kwargs)
+                return answer
         except Refusal as refusal:
-            busy = f"{refusal.detail}: {refusal.hint}"
-            return render(request, self.template_name, {"busy": busy, "form": None}, status=refusal.status)
+            return too_many(request, refusal)
+
+
+def too_many(request: HttpRequest, refusal: Refusal | None = None) -> HttpResponse:
+    """Answer 429 with the seconds to wait."""
+    wait_s = 1 if refusal is not None else LIMITED_WAIT_S
+    text = f"{refusal.detail}: {refusal.hint}" if refusal is not None else "too many tries"
+    context = {"text": text, "wait_s": wait_s}
+    answer = render(request, "429.html", context, status=HTTPStatus.TOO_MANY_REQUESTS)
+    answer.headers["Retry-After"] = str(wait_s)
+    return answer
+
+
+def remember_login(request: HttpRequest) -> None:
+    """Put a login that did not go through the login page on the person's list of logins."""
+    UserSession.objects.create_from_request(request)
 
 
 @never_cache
@@ -58,6 +90,7 @@ def login_link(request: HttpRequest, token: str) -> HttpResponse:
     except Refusal as refusal:
         return render(request, "pages/login_link.html", {"refusal": refusal}, status=refusal.status)
     login(request, user, backend=BACKEND)
+    remember_login(request)
     return redirect("overview")
 
 

@@ -17,9 +17,12 @@ from capabilities.refusal import Refusal
 from capabilities.services import is_root
 from capabilities.teams import LOOKS_AFTER
 from dmsweb.accounts.roles import roles
+from node import door
 from node.person import demand, invoke
 
 LIST = "/dms/user/list"
+INVITE = "/dms/user/invite"
+INVITATIONS = "/dms/user/invitation/list"
 TEAMS = "/dms/team/list"
 # What the forms of the page may ask for: behavior, and the request made of the form's fields.
 DOORS: dict[str, Callable[[QueryDict], dict[str, Any]]] = {
@@ -32,6 +35,7 @@ DOORS: dict[str, Callable[[QueryDict], dict[str, Any]]] = {
         "Title": form.get("title", ""),
         "Capabilities": form.get("capabilities", "").split(),
     },
+    "/dms/user/invitation/revoke": lambda form: {"ID": form.get("name", "")},
     "/dms/role/remove": lambda form: {"Name": form.get("name", "")},
     "/dms/organisation/new": lambda form: {"Name": form.get("name", "")},
     "/dms/organisation/remove": lambda form: {"Name": form.get("name", "")},
@@ -72,7 +76,14 @@ def teams(request: HttpRequest) -> HttpResponse:
 def people(request: HttpRequest) -> HttpResponse:
     """Show who may log in, with which role, and the roles there are."""
     demand(request, LIST)
+    return _people(request)
+
+
+def _people(request: HttpRequest, invited: str = "") -> HttpResponse:
+    may_list = door.may(identity_of(request), INVITATIONS)
     context = {
+        "invited": request.build_absolute_uri(invited) if invited else "",
+        "invitations": invoke(request, INVITATIONS, {})["Invitations"] if may_list else [],
         "users": invoke(request, LIST, {})["Users"],
         "roles": invoke(request, "/dms/role/list", {})["Roles"],
     }
@@ -85,6 +96,10 @@ def people_do(request: HttpRequest) -> HttpResponse:
     """Invoke what a form of the page asks for."""
     path = request.POST.get("do", "")
     try:
+        if path == INVITE:
+            asked = {name: request.POST.get(name.lower(), "") for name in ("Role", "Name", "Team")}
+            # The link is shown in this answer and never again.
+            return _people(request, invoke(request, INVITE, asked)["Link"])
         if path not in DOORS:
             raise Refusal("invalid_request", f"this page does not do {path[:80]!r}")
         invoke(request, path, DOORS[path](request.POST))

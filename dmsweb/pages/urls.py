@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import include, path
 
 from deployments.quota_view import quota_page
 from dmsweb.pages import account, people, terminal_page, views
@@ -12,13 +11,11 @@ urlpatterns = [
     path("", views.overview, name="overview"),
     path("bar/", views.bar_state, name="bar"),
     path("audit/", views.audit, name="audit"),
+    path("", include("dmsweb.pages.login_urls")),
     path("people/", people.people, name="people"),
     path("teams/", people.teams, name="teams"),
     path("people/do/", people.people_do, name="people-do"),
     path("deployments/<str:pk>/terminal/<str:allocation>/", terminal_page.terminal, name="terminal"),
-    path("login/", account.Login.as_view(), name="login"),
-    path("login/link/<str:token>", account.login_link, name="login-link"),
-    path("logout/", LogoutView.as_view(), name="logout"),
     path("account/quota/", quota_page, name="quota"),
     path("account/tokens/", account.tokens, name="tokens"),
     path("account/tokens/<str:key>/revoke/", account.token_end, name="token-revoke"),

@@ -37,6 +37,21 @@ def icon(name: str, extra: str = "") -> SafeString:
     )
 
 
+@register.simple_tag
+def control(field: Any) -> SafeString:
+    """Draw the widget of a form's field that is not ours with this site's look."""
+    kind = getattr(field.field.widget, "input_type", "")
+    look = (
+        "form-select"
+        if kind == "select"
+        else "form-check-input"
+        if kind in {"checkbox", "radio"}
+        else "form-control"
+    )
+    drawn: SafeString = field.as_widget(attrs={"class": look})
+    return drawn
+
+
 @register.simple_tag(takes_context=True)
 def may(context: dict[str, Any], path: str, deployment: Deployment | None = None) -> bool:
     """Say whether the person may invoke the behavior `path`, on `deployment`: what she may not do is not offered."""
