@@ -48,6 +48,9 @@ class Numbers:
     peer_hellos_at_once: int = 8
     peers_max: int = 10_000
     peer_addresses_max: int = 16
+    # Refused messages from one address: that many at once, and then that many a second.
+    refusals_burst: int = 1_000
+    refusals_per_s: float = 20.0
     clock_off_s: float = 10.0  # a difference of two clocks that is said
     address_record_lifetime_s: float = 30 * 86_400.0
     outgoing_look_s: float = 5.0

@@ -39,14 +39,15 @@ def peer_list(request: HttpRequest) -> HttpResponse:
 def _page(request: HttpRequest, status: int = 200, **more: Any) -> HttpResponse:
     identity = identity_of(request)
     agreed = agreements()
-    waiting: dict[int, int] = {}
-    for row in outgoing_visible_to(identity)[: SHOWN * 5]:
-        waiting[row.peer_id] = waiting.get(row.peer_id, 0) + 1
+    waiting: dict[int, list[str]] = {}
+    for peer_id, error in outgoing_visible_to(identity).values_list("peer", "last_error")[: SHOWN * 5]:
+        waiting.setdefault(peer_id, []).append(error)
     rows = [
         {
             "peer": peer,
             "clock": clock_words(peer.clock_offset_ms),
-            "waiting": waiting.get(peer.pk, 0),
+            "waiting": len(waiting.get(peer.pk, ())),
+            "held": next(filter(None, waiting.get(peer.pk, ())), ""),
             **agreed.get(peer.did, {"they": [], "we": [], "until": None}),
         }
         for peer in peers_visible_to(identity)[:SHOWN]
@@ -67,9 +68,11 @@ def _page(request: HttpRequest, status: int = 200, **more: Any) -> HttpResponse:
 
 @never_cache
 @login_required
-@require_POST
+@require_http_methods(["GET", "POST"])
 def peer_invite(request: HttpRequest) -> HttpResponse:
-    """Make an invitation and show its link this once."""
+    """Make an invitation and show its link this once; the page keeps itself fresh from here, without the link."""
+    if request.method != "POST":
+        return _page(request)
     asked = request.POST
     payload: dict[str, Any] = {"Can": asked.getlist("can"), "Want": asked.getlist("want")}
     try:

@@ -6,6 +6,7 @@ Nobody needs an account here: what an envelope may do is decided by its signatur
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular.types import OpenApiTypes
@@ -16,11 +17,14 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from capabilities.asking import address_of
+from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from node.actor import local_actor
 from node.door import receive
 from node.envelope import Envelope
+from node.patience import Patience
 
+PATIENCE = Patience(NUMBERS.refusals_per_s, NUMBERS.refusals_burst)
 ENVELOPE = {"application/json": OpenApiTypes.OBJECT}
 
 
@@ -68,7 +72,7 @@ class InvokeView(ActorView):
                 hint="set opt.cont, or use /api/v1/actor/send",
             )
         reply = take(request)
-        if reply is not None and timed_out(reply):
+        if reply is not None and problem_of(reply) == "request_timeout":
             return Response({"error": "request timeout"}, status=408)
         return Response({} if reply is None else reply.document())
 
@@ -94,10 +98,22 @@ class BroadcastView(ActorView):
 
 def take(request: Request) -> Envelope | None:
     """Pass the raw bytes on: parsing and writing them again could change what is signed."""
-    return receive(request.body, remote_addr=address_of(request))
+    address = address_of(request)
+    PATIENCE.check(address)
+    try:
+        reply = receive(request.body, remote_addr=address)
+    except Refusal as refusal:
+        if refusal.status < HTTPStatus.INTERNAL_SERVER_ERROR:
+            PATIENCE.refused(address)
+        raise
+    if reply is not None and problem_of(reply) == "not_authorized":
+        PATIENCE.refused(address)
+    return reply
 
 
-def timed_out(reply: Envelope) -> bool:
-    """Say whether a reply is the node's own word that the time was over."""
+def problem_of(reply: Envelope) -> str:
+    """Return the name of the problem that a reply says; nothing when it is an answer."""
+    if not (reply.message or b"").startswith(b'{"type":"urn:dms:problem:'):
+        return ""
     document: Any = json.loads(reply.message or b"{}")
-    return isinstance(document, dict) and document.get("type") == "urn:dms:problem:request_timeout"
+    return str(document["type"]).rpartition(":")[2]

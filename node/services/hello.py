@@ -28,6 +28,7 @@ HELLO = "/public/hello"
 MS = 1_000_000
 # A peer that always has more is asked again at the next hello.
 PAGES_MAX = 50
+_asked: set[str] = set()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,9 @@ def greet(peer: Peer, to: Destination | None = None) -> Greeting:
     """Say hello to a known site. Raises RefusedThere or Unreachable; the row says it, too."""
     to = to or of_peer(peer)
     added, ahead_ns = 0, 0
+    if peer.did not in _asked:
+        # From the beginning once in this process' life: what a site restored from a backup says anew has old numbers.
+        peer.revocations_seen = 0
     for _ in range(PAGES_MAX):
         sent_ns = time.time_ns()
         try:
@@ -63,9 +67,9 @@ def greet(peer: Peer, to: Destination | None = None) -> Greeting:
             clock = clock_note(peer, offset_ns // MS)
             _learn(said.get("Record"), peer, offset_ns)
         added += pull(peer, said)
+        _asked.add(peer.did)
         if said.get("More") is not True:
             break
-        peer.refresh_from_db()
     return Greeting(to.handle.did, answer.rtt_ms, clock, added)
 
 
@@ -93,7 +97,8 @@ def pull(peer: Peer, said: dict[str, Any]) -> int:
         logger.warning("the revocations of %s are not used: %s", peer, fault.detail)
         return 0
     added = accept(tokens, str(peer))
-    if isinstance(cursor, int) and not isinstance(cursor, bool) and cursor > peer.revocations_seen:
+    if isinstance(cursor, int) and not isinstance(cursor, bool) and cursor >= 0:
+        peer.revocations_seen = cursor
         Peer.objects.filter(pk=peer.pk).update(revocations_seen=cursor)
     return added
 

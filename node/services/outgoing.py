@@ -25,14 +25,14 @@ QUEUE = "network"
 
 
 def revocation_out(token: Token) -> None:
-    """Put a revocation on its way to every known site; called inside the transaction that keeps it."""
+    """Put a revocation on its way to every known site but its issuer; in the transaction that keeps it."""
     now = timezone.now()
     lasts = datetime.fromtimestamp(min(token.expires_ns / 1e9, 253_402_300_799), now.tzinfo)
     ends = min(lasts, now + timedelta(seconds=NUMBERS.outgoing_kept_s))
     Outgoing.objects.bulk_create(
         [
             Outgoing(peer_id=pk, key=token.key, behavior=REVOKE, payload=token.document(), expires_at=ends)
-            for pk in Peer.objects.values_list("pk", flat=True)
+            for pk in Peer.objects.exclude(did=token.issuer).values_list("pk", flat=True)
         ],
         ignore_conflicts=True,
     )
@@ -47,6 +47,8 @@ def hurry(peer: Peer) -> None:
 
 def due(now: datetime) -> list[Peer]:
     """Return the sites that something has to be sent to; what is too old is given up."""
+    if not Outgoing.objects.exists():
+        return []
     Outgoing.objects.filter(expires_at__lte=now).delete()
     waiting = Outgoing.objects.filter(next_try_at__lte=now).values("peer")
     return list(Peer.objects.filter(pk__in=waiting).order_by("pk"))

@@ -44,6 +44,7 @@ def test_an_invitation_is_made_shown_once_and_taken_back(people):
     assert (row.note, row.state) == ("lab", "open")
     link = page.split('id="invitation-link"')[1].split(">")[1].split("<")[0]
     assert Link.parse(link).holder == row.did
+    assert "invitation-link" not in said(client.get("/peers/invite/"))
     again = said(client.get("/peers/"))
     assert "invitation-link" not in again
     assert "lab" in again

@@ -114,3 +114,17 @@ def test_a_clock_is_spoken_of_only_when_it_is_off():
     assert clock_words(None) == clock_words(9_000) == clock_words(-10_000) == ""
     assert clock_words(12_400) == "its clock is 12 s ahead of ours"
     assert clock_words(-90_000) == "its clock is 90 s behind ours"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+MEMBER = st.sampled_from(["did", "name", "peers", "addresses", "issued", "exp", "sig"])
+
+
+@given(st.dictionaries(MEMBER, JSON, max_size=4))
+def test_whatever_a_record_holds_it_is_read_or_refused(changes):
+    with pytest.raises(Refusal):
+        AddressRecord.parse(record().document() | {"sig": ""} | changes, now_ns=NOW)
