@@ -211,6 +211,9 @@ def test_the_same_in_the_browser(sites):
         page.get_by_label("Invitation link").fill(altered(link, want=["/dms/node"]))
         page.get_by_role("button", name="Look at it").click()
         expect(page.get_by_role("alert")).to_contain_text("altered")
+        # The browser itself complains of the answer 400, and of nothing else.
+        assert ["400" in complaint for complaint in at_b.complaints] == [True]
+        at_b.complaints.clear()
         page.get_by_label("Invitation link").fill(link)
         page.get_by_role("button", name="Look at it").click()
         expect(page.get_by_role("heading", name="It may here")).to_be_visible()
