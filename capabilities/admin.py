@@ -10,7 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from capabilities.models import Anchor, AuditEntry, Identity, Token
+from capabilities.models import Anchor, AuditEntry, Context, Identity, Token
 from capabilities.paging import KeyPaginator
 
 if TYPE_CHECKING:
@@ -95,6 +95,14 @@ class AnchorAdmin(ReadOnlyAdmin):
     list_display = ["context", "kind", "key", "expires_at", "created_at"]
     list_filter = ["kind", "context"]
     search_fields = ["key"]
+
+
+@admin.register(Context)
+class ContextAdmin(ReadOnlyAdmin):
+    """Capability contexts beside the node's own."""
+
+    list_display = ["name", "did", "key_name", "created_at"]
+    search_fields = ["name", "did"]
 
 
 @admin.register(Token)

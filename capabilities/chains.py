@@ -95,14 +95,15 @@ def verify(
         fresh.append(link)
     for link in fresh:
         if link.action != "revoke" and link.chain is not None:
-            _check_link(link, link.chain)
+            check_link(link, link.chain)
     for link in reversed(fresh):
-        _check_signature(link)
+        check_signature(link)
         if cache is not None:
             cache.add(link.digest)
 
 
-def _check_signature(token: Token) -> None:
+def check_signature(token: Token) -> None:
+    """Return when the issuer signed the token; TokenFault else."""
     try:
         key = key_of(token.issuer)
     except DidFault as fault:
@@ -111,7 +112,8 @@ def _check_signature(token: Token) -> None:
         raise _refused("signature", f"signature verification failed on the token of {token.issuer}")
 
 
-def _check_link(child: Token, parent: Token) -> None:
+def check_link(child: Token, parent: Token) -> None:
+    """Return when `parent` carries `child`: narrower, not longer, to whom it was given; TokenFault else."""
     if parent.action != "delegate":
         raise _refused("chain_action", f"a chain is of delegations, this one holds an `{parent.action}`")
     if parent.expires_ns < child.expires_ns:

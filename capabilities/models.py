@@ -11,6 +11,7 @@ from capabilities.membership import Membership, Organisation, Role, RoleHolding,
 __all__ = [
     "Anchor",
     "AuditEntry",
+    "Context",
     "Identity",
     "Membership",
     "Organisation",
@@ -75,6 +76,18 @@ class Anchor(models.Model):
 
     def __str__(self) -> str:
         return f"{self.context} {self.kind} {self.key}"
+
+
+class Context(models.Model):
+    """A capability context beside the node's own (`dms`): a name for one key's anchors."""
+
+    name = models.CharField(max_length=64, unique=True)
+    did = models.CharField(max_length=160, help_text="Whose context it is.")
+    key_name = models.CharField(max_length=64, help_text="Its key in the keystore.")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 class Token(models.Model):

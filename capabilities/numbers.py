@@ -21,7 +21,9 @@ class Numbers:
     envelope_max_ahead_s: float = 600.0
     envelope_max_bytes: int = 1_048_576
     consumed_tokens_max_bytes: int = 16_384
-    token_chain_max_links: int = 16
+    token_chain_max_links: int = 32
+    context_file_max_bytes: int = 4_194_304
+    saved_contexts_kept: int = 5
     token_max_paths: int = 128
     mailbox_depth: int = 100
     mailbox_workers: int = 8

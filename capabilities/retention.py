@@ -137,6 +137,7 @@ RULES: list[Rule] = [
         model="capabilities.Identity",
         why="one for each person, node and peer that somebody here let in; owned rows hang on it",
     ),
+    Stays(model="capabilities.Context", why="people make them by hand, one for each key they use"),
     Aged(
         model="capabilities.Anchor",
         why="what people have anchored stays until they remove it; an entry with an end goes after that",

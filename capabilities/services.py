@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
@@ -13,6 +13,7 @@ from django.utils import timezone
 from capabilities import custody, selectors, tokens
 from capabilities.context import CapabilityContext, Decision, permits
 from capabilities.did import did_of
+from capabilities.inspection import expiry
 from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, AuditEntry, Identity, Token
 from capabilities.refusal import Refusal
@@ -91,7 +92,55 @@ def grant(
         expires_ns=expires_ns,
         depth=depth,
     )
-    owner = identity_for_peer(subject)
+    token_keep(token)
+    return token
+
+
+def delegate(
+    giver: Identity,
+    subject: str,
+    capabilities: Iterable[str],
+    lifetime: timedelta,
+    *,
+    topics: Iterable[str] = (),
+    depth: int = 0,
+) -> tokens.Token:
+    """Hand on what `giver` holds here: a token of hers that rests on one that this site has given her.
+
+    It ends with that one at the latest, and with its revocation. Refusal when none covers all of it.
+    """
+    asked, channels = tuple(capabilities), tuple(topics)
+    wanted_ns = time.time_ns() + int(lifetime.total_seconds() * NS)
+    flaws = []
+    for parent in selectors.tokens_of(giver.did):
+        expires_ns = min(wanted_ns, *(link.expires_ns for link in parent.links()))
+        if tokens.allow_delegation(
+            parent, issuer=giver.did, audience="", topics=channels, expires_ns=expires_ns, capabilities=asked
+        ):
+            token = tokens.issue(
+                key_of_identity(giver),
+                action="delegate",
+                subject=subject,
+                capabilities=asked,
+                topics=channels,
+                expires_ns=expires_ns,
+                depth=depth,
+                chain=parent,
+            )
+            token_keep(token)
+            return token
+        flaws.append(f"one covers {', '.join(parent.capabilities)}")
+    raise Refusal(
+        "not_authorized",
+        f"{giver} holds no token here that covers {', '.join(asked + channels)} and may be passed on",
+        status=403,
+        hint=f"she holds: {'; '.join(flaws) or 'none'}; all of it must come from one token",
+    )
+
+
+def token_keep(token: tokens.Token) -> None:
+    """Keep a token that was issued here as a row, so that its holder need not bring it along."""
+    owner = identity_for_peer(token.subject)
     Token.objects.create(
         owner=owner,
         issuer=token.issuer,
@@ -101,13 +150,12 @@ def grant(
         topics=list(token.topics),
         nonce=token.key.rsplit("#", 1)[1],
         document=token.document(),
-        expires_at=datetime.fromtimestamp(token.expires_ns / NS, UTC),
+        expires_at=expiry(token.expires_ns),
     )
-    return token
 
 
-def revoke(row: Token) -> None:
-    """Revoke an issued token for good: here at once, and for everybody who sees the revocation."""
+def revoke(row: Token) -> tokens.Token:
+    """Revoke an issued token for good, here at once, and return the revocation for everybody else."""
     token = tokens.Token.parse(row.document)
     issuer = Identity.objects.get(did=row.issuer)
     revocation = tokens.issue(
@@ -120,7 +168,7 @@ def revoke(row: Token) -> None:
     )
     with transaction.atomic():
         Token.objects.filter(pk=row.pk, revoked_at=None).update(revoked_at=timezone.now())
-        _, fresh = Anchor.objects.get_or_create(
+        kept, fresh = Anchor.objects.get_or_create(
             context=selectors.CONTEXT,
             kind=Anchor.Kind.REVOKE,
             key=token.key,
@@ -128,6 +176,7 @@ def revoke(row: Token) -> None:
         )
         if fresh:
             revocation_publish(revocation)
+    return revocation if fresh or not kept.token else tokens.Token.parse(kept.token)
 
 
 def root_add(did: str) -> None:

@@ -335,6 +335,12 @@ class TokenList:
         return cls(tuple(Token.parse(item) for item in _listed({} if document is None else document)))
 
     @classmethod
+    def of_any(cls, document: Any) -> TokenList:
+        """Return the tokens in a JSON value that is a list or one token alone; TokenFault at what is malformed."""
+        alone = isinstance(document, dict) and len(document) == 1 and bool(_FORMS & document.keys())
+        return cls((Token.parse(document),)) if alone else cls.of_document(document)
+
+    @classmethod
     def salvage(
         cls, data: bytes, *, max_bytes: int = NUMBERS.consumed_tokens_max_bytes
     ) -> tuple[TokenList, tuple[TokenFault, ...]]:

@@ -1,68 +1,119 @@
-"""`cap`: what others may do on this node, straight on the site's database; needs no running site.
+"""`cap`: capability contexts, straight on the site's database; needs no running site.
 
-Whoever is granted something here signs envelopes with her own key, and needs to bring no token along: the site
-remembers what it has granted. The printed token list is for the messages to come through other nodes.
+A context holds whom one key trusts and what it was given. The node's own is `dms`. Whoever the node grants something
+signs envelopes with her own key, and needs to bring no token along: the site remembers what it has granted. The
+printed token lists are for messages that come through other nodes, and for other contexts to anchor.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from capabilities.numbers import NUMBERS
-from capabilities.refusal import Refusal, not_found
-from dmsweb.cli.output import table
+from capabilities.refusal import Refusal
+from dmsweb.cli.output import Output, table
 from dmsweb.cli.session import Session, verb, verbs
 from dmsweb.cli.user import accounts
 
-DAY_S = 86_400
+if TYPE_CHECKING:
+    from capabilities.tokens import Token
 
-cap = verbs("cap", help="What others may do on this node.")
+NODE = "dms"
+LARGEST = 4_194_304
+KINDS = ("root", "require", "provide", "revoke")
+
+cap = verbs("cap", help="Who may do what: contexts, anchors, grants, and why not.")
 
 
-@verb("grant", help="Let a DID or an account invoke PATH and what is below it.", group=cap)
-@click.argument("subject")
-@click.argument("paths", nargs=-1, required=True, metavar="PATH...")
-@click.option(
-    "--days",
-    type=click.FloatRange(0, 36_500, min_open=True),
-    default=NUMBERS.role_grant_lifetime_s / DAY_S,
-    show_default=True,
-    help="How long it counts.",
-)
-@click.option("--topic", "topics", multiple=True, help="Broadcast topic; may be repeated.")
-@click.option("--depth", type=click.IntRange(0), default=0, help="How often it may be passed on; 0: freely.")
-def grant(
-    session: Session, subject: str, paths: tuple[str, ...], days: float, topics: tuple[str, ...], depth: int
-) -> None:
-    """Issue a token over the paths, keep it, and print it as a token list."""
-    for path in (*paths, *topics):
-        if not path.startswith("/") or path != path.strip():
-            raise click.UsageError(f"{path!r} is no path; it begins with /")
-    people = accounts(session)
-    from capabilities import services
-    from capabilities.did import DidFault, key_of
-    from capabilities.selectors import site_identity
+def context_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add -c/--context."""
+    help = "The capability context; dms is the node's own."
+    return click.option("-c", "--context", default=NODE, show_default=True, help=help)(command)
+
+
+def anchor_options(verb_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Add --root, --require, --provide and --revoke, of which one is to be given."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for kind in reversed(KINDS):
+            name = "DID" if kind == "root" else "TOKENS"
+            what = "a DID trusted absolutely" if kind == "root" else f"{kind} tokens (JSON, a file, or -)"
+            command = click.option(f"--{kind}", default=None, metavar=name, help=f"{verb_} {what}.")(command)
+        return command
+
+    return add
+
+
+def chosen(given: dict[str, str | None]) -> tuple[str, str]:
+    """Return which of the four was given, and its value. UsageError for none or several."""
+    found = [(kind, value) for kind, value in given.items() if value is not None]
+    if len(found) != 1:
+        raise click.UsageError("exactly one of --root, --require, --provide and --revoke")
+    return found[0]
+
+
+def read_tokens(text: str) -> tuple[Token, ...]:
+    """Return the tokens in JSON text, in a file, or in standard input (-): a token list, or one token alone."""
+    from capabilities.gojson import loads
     from capabilities.tokens import TokenList
 
-    if not subject.startswith("did:"):
-        subject = people.user_get(subject).identity.did
-    try:
-        key_of(subject)
-    except DidFault as fault:
-        raise Refusal("invalid_did", str(fault), hint="`./dms key did NAME` prints one") from None
-    token = services.grant(site_identity(), subject, paths, timedelta(days=days), topics=topics, depth=depth)
-    session.output.json(TokenList((token,)).document())
+    if text == "-":
+        data = sys.stdin.buffer.read(LARGEST + 1)
+    elif text.lstrip().startswith("{"):
+        data = text.encode()
+    else:
+        try:
+            with Path(text).open("rb") as file:
+                data = file.read(LARGEST + 1)
+        except OSError as error:
+            hint = "give the JSON itself, the name of a file, or - for standard input"
+            raise Refusal("unreadable_file", f"{text[:80]}: {error.strerror}", hint=hint) from None
+    return TokenList.of_any(loads(data, max_bytes=LARGEST)).tokens
 
 
-@verb("list", help="What this node has granted.", group=cap)
-def listing(session: Session) -> None:
-    """List the tokens that this site has issued, newest first."""
+def note(path: str, request: dict[str, Any]) -> None:
+    """Write what was done at the machine itself into the audit log."""
+    from capabilities.selectors import site_identity
+    from capabilities.services import audit
+
+    audit(actor=site_identity().did, path=path, outcome="allowed", source="cli", request=request)
+
+
+@verb("new", help="Make a context for a key of the keystore; the key is made when there is none.", group=cap)
+@click.argument("name")
+@click.option("--key", "key_name", default="", metavar="KEY", help="Its key, if it is named otherwise.")
+def new(session: Session, name: str, key_name: str) -> None:
+    """Make a context and print whose it is."""
     accounts(session)
+    from capabilities import keystore
+    from capabilities.contexts import context_new
+    from capabilities.keys import PrivateKey
+    from dmsweb.cli.key import key_path, passphrase_of
+
+    path = key_path(session, key_name or name)
+    if not path.exists():
+        sealed = keystore.seal(key_name or name, PrivateKey.generate(), passphrase_of(session))
+        keystore.write(path, sealed)
+    made = context_new(name, key_name)
+    note("/dms/cap/new", {"Context": name, "DID": made.did})
+    session.show({"name": made.name, "did": made.did}, lambda out: out.line(made.did))
+
+
+@verb("list", help="What a context holds, and what this node has granted.", group=cap)
+@context_option
+def listing(session: Session, context: str) -> None:
+    """List roots, require, provide and revoke; of the node's context also the tokens it has issued, newest first."""
+    accounts(session)
+    from capabilities.contexts import anchors_of, context_names
+    from capabilities.inspection import expiry
     from capabilities.models import Token
 
-    rows = Token.objects.select_related("owner").order_by("-pk")
+    did, anchors = anchors_of(context)
+    rows = Token.objects.select_related("owner").order_by("-pk") if context == NODE else []
     items = [
         {
             "id": row.pk,
@@ -75,32 +126,101 @@ def listing(session: Session) -> None:
         }
         for row in rows
     ]
-    lines = [
-        [
-            str(item["id"]),
-            item["owner"],
-            " ".join(item["capabilities"]),
-            "revoked" if item["revoked_at"] else "",
-            item["expires_at"][:10],
+    document = anchors.document(did) | {"context": context, "contexts": context_names()}
+
+    def people(out: Output) -> None:
+        out.line(f"{context}: {did}")
+        for root in sorted(anchors.roots):
+            out.line(f"root     {root}")
+        for kind, tokens in (("require", anchors.require), ("provide", anchors.provide)):
+            for token in tokens:
+                end = expiry(min(link.expires_ns for link in token.links()))
+                who = f"{token.issuer} -> {token.subject}"
+                out.line(f"{kind}  {who}  {' '.join(token.capabilities)}  until {end:%Y-%m-%d}")
+        for key in sorted(anchors.revoked):
+            out.line(f"revoke   {key}")
+        lines = [
+            [
+                str(item["id"]),
+                item["owner"],
+                " ".join(item["capabilities"]),
+                "revoked" if item["revoked_at"] else "",
+                item["expires_at"][:10],
+            ]
+            for item in items
         ]
-        for item in items
-    ]
-    session.show(
-        {"items": items, "total": len(items)},
-        lambda out: out.table(table(["id", "who", "may", "", "until"], lines)),
-    )
+        if context == NODE:
+            out.table(table(["id", "who", "may", "", "until"], lines))
+
+    session.show({"items": items, "total": len(items)} | document, people)
 
 
-@verb("revoke", help="Take back a granted token at once, for good.", group=cap)
-@click.argument("number", type=int, metavar="ID")
-def revoke(session: Session, number: int) -> None:
-    """Revoke the token with this number of `cap list`."""
+@verb("anchor", help="Add a root, or require, provide or revoke tokens, to a context.", group=cap)
+@context_option
+@anchor_options("Add")
+def anchor(session: Session, context: str, **given: str | None) -> None:
+    """Verify what is given, all of it, and keep it."""
+    kind, value = chosen(given)
     accounts(session)
-    from capabilities import services
-    from capabilities.models import Token
+    from capabilities.contexts import anchors_add
 
-    row = Token.objects.filter(pk=number).first()
-    if row is None:
-        raise not_found("token", str(number))
-    services.revoke(row)
-    session.show({"id": number, "revoked": True}, lambda out: out.line(f"revoked {number}"))
+    entries = _entries(kind, value)
+    anchors_add(context, **entries)
+    note(f"/dms/cap/{kind}/anchor", {"Context": context, "Keys": _keys(entries)})
+    answer = {"context": context, "anchored": sum(map(len, entries.values()))}
+    session.show(answer, lambda out: out.line(f"{context}: {answer['anchored']} anchored"))
+
+
+@verb("remove", help="Take a root, or require, provide or revoke tokens, out of a context.", group=cap)
+@context_option
+@anchor_options("Remove")
+def remove(session: Session, context: str, **given: str | None) -> None:
+    """Remove what is given; exit 1 when none of it was there."""
+    kind, value = chosen(given)
+    accounts(session)
+    from capabilities.contexts import anchors_remove
+
+    entries = _entries(kind, value)
+    gone = anchors_remove(context, **entries)
+    if not gone:
+        hint = f"./dms cap list -c {context}"
+        raise Refusal("not_found", f"{context} holds no such {kind}", status=404, hint=hint)
+    note(f"/dms/cap/{kind}/remove", {"Context": context, "Keys": _keys(entries)})
+    answer = {"context": context, "removed": gone}
+    session.show(answer, lambda out: out.line(f"{context}: {gone} removed"))
+
+
+@verb("save", help="Write a context to cap/NAME.cap of the site's folder.", group=cap)
+@context_option
+def save(session: Session, context: str) -> None:
+    """Write the file that the original reads and print its path."""
+    accounts(session)
+    from capabilities.contexts import context_save
+
+    path = context_save(context)
+    session.show({"context": context, "file": str(path)}, lambda out: out.line(str(path)))
+
+
+@verb("load", help="Add what a .cap file holds to a context.", group=cap)
+@context_option
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+def load(session: Session, context: str, file: Path) -> None:
+    """Verify the anchors of the file, all of them, and keep them."""
+    accounts(session)
+    from capabilities.contexts import context_load
+
+    with file.open("rb") as stream:
+        held = context_load(context, stream.read(LARGEST + 1))
+    note("/dms/cap/load", {"Context": context})
+    counts = {"roots": len(held.roots), "require": len(held.require), "provide": len(held.provide)}
+    answer = {"context": context} | counts | {"revoke": len(held.revoked)}
+    session.show(answer, lambda out: out.line(", ".join(f"{k} {v}" for k, v in answer.items())))
+
+
+def _entries(kind: str, value: str) -> dict[str, Any]:
+    """Return what is to be anchored as the services take it."""
+    return {"roots": (value,)} if kind == "root" else {kind: read_tokens(value)}
+
+
+def _keys(entries: dict[str, Any]) -> list[str]:
+    return [one if isinstance(one, str) else one.key for found in entries.values() for one in found]

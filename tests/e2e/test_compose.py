@@ -31,7 +31,7 @@ def moment(shown: dict[str, Any], text: str) -> str:
 def test_the_shop_answers(onboarded: Site, tmp_path: Path) -> None:
     out = tmp_path / "shop.yaml"
     said = onboarded.cli("translate", str(SHOP), "-o", str(out))
-    assert f"{SHOP}:42:5: not carried over: services.web.container_name" in said.stderr
+    assert f"{SHOP}:44:5: not carried over: services.web.container_name" in said.stderr
     assert onboarded.json("validate", str(out))["valid"]
     done = onboarded.cli("deploy", "-f", str(out), "--wait", "--json", check=False)
     answer = json.loads(done.stdout)

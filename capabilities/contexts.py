@@ -1,0 +1,229 @@
+"""Capability contexts as rows: `dms` is the node's own, any other belongs to a key of the keystore.
+
+What is added is verified first, all of it, and written in one transaction: the first fault leaves everything as it
+was. Contexts can be written to and read from the reference's `.cap` files.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from django.conf import settings
+from django.db import transaction
+
+from capabilities import custody, keystore, selectors
+from capabilities.anchors import Anchors, parse_context
+from capabilities.context import KNOWN_CHAINS, CapabilityContext
+from capabilities.did import did_of, key_of
+from capabilities.gojson import loads
+from capabilities.inspection import expiry
+from capabilities.keys import PrivateKey
+from capabilities.models import Anchor, Context
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal, not_found
+from capabilities.revocations import revocations_accept
+from capabilities.tokens import Token
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+Kind = Anchor.Kind
+
+
+def context_new(name: str, key_name: str = "") -> Context:
+    """Make the context `name` of the key `key_name` of the keystore, else of the key of the same name."""
+    if not _NAME.fullmatch(name) or name == selectors.CONTEXT:
+        raise Refusal(
+            "invalid_context",
+            f"{name[:64]!r} cannot be the name of a new context",
+            hint=f"letters, digits, dots and dashes; {selectors.CONTEXT} is the node's own and is always there",
+        )
+    key = _unlock(key_name or name)
+    row, made = Context.objects.get_or_create(
+        name=name, defaults={"did": did_of(key.public), "key_name": key_name or name}
+    )
+    if not made:
+        raise Refusal(
+            "context_exists", f"there is a context {name} already", status=409, hint="choose another name"
+        )
+    return row
+
+
+def context_names() -> list[str]:
+    """Return the names of all contexts, the node's own first."""
+    return [selectors.CONTEXT, *Context.objects.order_by("name").values_list("name", flat=True)]
+
+
+def context_get(name: str) -> CapabilityContext:
+    """Return a context with its unexpired anchors; Refusal when there is none of that name."""
+    if name == selectors.CONTEXT:
+        return selectors.site_context()
+    did = Context.objects.filter(name=name).values_list("did", flat=True).first()
+    if did is None:
+        refusal = not_found("context", name)
+        refusal.hint = "`./dms cap new NAME` makes one; there are: " + ", ".join(context_names())
+        raise refusal
+    anchors = _anchors(name).unexpired(time.time_ns())
+    return CapabilityContext(did, anchors.roots, anchors.require, anchors.provide, anchors.revoked.values())
+
+
+def anchors_of(name: str) -> tuple[str, Anchors]:
+    """Return whose context it is and what it holds, revocations as tokens, without what has expired."""
+    return context_get(name).did, _anchors(name).unexpired(time.time_ns())
+
+
+def context_key(name: str) -> PrivateKey:
+    """Return the private key of a context: the node's, or one from the keystore."""
+    if name == selectors.CONTEXT:
+        return custody.node_key()
+    key_name = Context.objects.filter(name=name).values_list("key_name", flat=True).first()
+    if key_name is None:
+        raise not_found("context", name)
+    return _unlock(key_name)
+
+
+def anchors_add(
+    name: str,
+    *,
+    roots: Iterable[str] = (),
+    require: Iterable[Token] = (),
+    provide: Iterable[Token] = (),
+    revoke: Iterable[Token] = (),
+) -> Anchors:
+    """Add anchors to a context, all or nothing, and return what it holds now; TokenFault at the first that fails.
+
+    What no longer verifies after that (a revocation among the new ones) is dropped.
+    """
+    roots, require, provide, revoke = tuple(roots), tuple(require), tuple(provide), tuple(revoke)
+    for did in roots:
+        key_of(did)
+    with transaction.atomic():
+        context_get(name)
+        if revoke and name == selectors.CONTEXT:
+            revocations_accept(revoke)  # other sites are told of the node's, too
+        held = _anchors(name, lock=True)
+        fresh = held.added(roots, require, provide, revoke, time.time_ns(), KNOWN_CHAINS)
+        _write(name, held, fresh)
+    return fresh
+
+
+def anchors_remove(
+    name: str,
+    *,
+    roots: Iterable[str] = (),
+    require: Iterable[Token] = (),
+    provide: Iterable[Token] = (),
+    revoke: Iterable[Token | str] = (),
+) -> int:
+    """Take anchors out of a context; return how many there were of them."""
+    with transaction.atomic():
+        context_get(name)
+        held = _anchors(name, lock=True)
+        fresh = held.removed(tuple(roots), tuple(require), tuple(provide), tuple(revoke))
+        return _write(name, held, fresh)
+
+
+def context_save(name: str) -> Path:
+    """Write a context to `cap/NAME.cap` of the site's folder and return the path.
+
+    Whoever reads sees the old file or the new one; of earlier ones a few are kept beside it.
+    """
+    did, anchors = anchors_of(name)
+    path: Path = settings.DMS_HOME.path("cap", f"{name}.cap")
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    text = json.dumps(anchors.document(did), separators=(",", ":"))
+    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if path.exists():
+            os.link(path, path.with_name(f"{path.name}.{int(time.time())}.{secrets.token_hex(2)}"))
+        fresh.replace(path)
+    except BaseException:
+        fresh.unlink(missing_ok=True)
+        raise
+    kept = sorted(path.parent.glob(f"{path.name}.*"), key=lambda old: old.stat().st_mtime_ns)
+    for old in kept[: -NUMBERS.saved_contexts_kept]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def context_load(name: str, data: bytes) -> Anchors:
+    """Add what a `.cap` file holds to the context `name`, whose DID must be the file's; return what it holds now."""
+    did, anchors = parse_context(loads(data, max_bytes=NUMBERS.context_file_max_bytes), time.time_ns())
+    context = context_get(name)
+    if did != context.did:
+        raise Refusal(
+            "bad_context",
+            f"bad context: the file belongs to {did}, the context {name} to {context.did}",
+            hint="import its key (`./dms key import`), then `./dms cap new NAME --key KEY`",
+        )
+    revocations = tuple(entry for entry in anchors.revoked.values() if isinstance(entry, Token))
+    return anchors_add(
+        name, roots=anchors.roots, require=anchors.require, provide=anchors.provide, revoke=revocations
+    )
+
+
+def _unlock(key_name: str) -> PrivateKey:
+    if key_name == custody.KEY_NAME:
+        return custody.node_key()
+    return keystore.unseal(keystore.read(custody.key_path(key_name)), custody.passphrase())
+
+
+def _anchors(name: str, *, lock: bool = False) -> Anchors:
+    rows = Anchor.objects.filter(context=name)
+    if lock:
+        rows = rows.select_for_update()
+    lists: dict[str, list[Token]] = {Kind.REQUIRE: [], Kind.PROVIDE: []}
+    roots: set[str] = set()
+    revoked: dict[str, str | Token] = {}
+    for kind, key, document in rows.order_by("pk").values_list("kind", "key", "token"):
+        if kind == Kind.ROOT:
+            roots.add(key)
+        elif kind == Kind.REVOKE:
+            revoked[key] = Token.parse(document) if document else key
+        else:
+            lists[kind].append(Token.parse(document))
+    return Anchors(frozenset(roots), tuple(lists[Kind.REQUIRE]), tuple(lists[Kind.PROVIDE]), revoked)
+
+
+def _write(name: str, held: Anchors, fresh: Anchors) -> int:
+    """Make the rows say `fresh` instead of `held`; return how many went."""
+    before, after = _entries(held), _entries(fresh)
+    gone = 0
+    for kind in Kind.values:
+        lost = [key for found, key in before.keys() - after.keys() if found == kind]
+        gone += Anchor.objects.filter(context=name, kind=kind, key__in=lost).delete()[0] if lost else 0
+    Anchor.objects.bulk_create(
+        [_row(name, kind, key, after[kind, key]) for kind, key in after if (kind, key) not in before],
+        ignore_conflicts=True,
+    )
+    return gone
+
+
+def _entries(anchors: Anchors) -> dict[tuple[str, str], Token | None]:
+    found: dict[tuple[str, str], Token | None] = {(Kind.ROOT.value, did): None for did in anchors.roots}
+    found |= {(Kind.REQUIRE.value, token.key): token for token in anchors.require}
+    found |= {(Kind.PROVIDE.value, token.key): token for token in anchors.provide}
+    found |= {
+        (Kind.REVOKE.value, key): entry if isinstance(entry, Token) else None
+        for key, entry in anchors.revoked.items()
+    }
+    return found
+
+
+def _row(name: str, kind: str, key: str, token: Token | None) -> Anchor:
+    return Anchor(
+        context=name,
+        kind=kind,
+        key=key,
+        token=token.document() if token else None,
+        expires_at=expiry(min(link.expires_ns for link in token.links())) if token else None,
+    )

@@ -1,0 +1,206 @@
+"""`cap grant`, `cap delegate` and `cap revoke`."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import click
+
+from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal, not_found
+from dmsweb.cli.cap import NODE, cap, context_option, note, read_tokens
+from dmsweb.cli.session import Session, verb
+from dmsweb.cli.user import accounts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+DAY_S = 86_400
+NS = 1_000_000_000
+DEFAULT_DAYS = NUMBERS.role_grant_lifetime_s / DAY_S
+
+
+def token_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what a token says beside who and what."""
+    for option in (
+        click.option("-d", "--depth", type=click.IntRange(0), default=0, help="Further links; 0: freely."),
+        click.option("-a", "--audience", default="", metavar="DID", help="Where alone it may be used."),
+        click.option("-t", "--topic", "topics", multiple=True, help="Broadcast topic; may be repeated."),
+        click.option("-e", "--expiry", default="", metavar="TIME", help="When it ends: 2027-01-31T12:00Z."),
+        click.option(
+            "--days",
+            type=click.FloatRange(0, 36_500, min_open=True),
+            default=None,
+            help="How long it counts.",
+        ),
+        click.argument("paths", nargs=-1, required=True, metavar="PATH..."),
+        click.argument("subject"),
+        context_option,
+    ):
+        command = option(command)
+    return command
+
+
+@verb("grant", help="Let a DID or an account invoke PATH and what is below it.", group=cap)
+@token_options
+def grant(
+    session: Session,
+    subject: str,
+    paths: tuple[str, ...],
+    context: str,
+    days: float | None,
+    expiry: str,
+    topics: tuple[str, ...],
+    audience: str,
+    depth: int,
+) -> None:
+    """Issue a token over the paths by the context's own key and print it as a token list.
+
+    What the node grants is kept here, so that its holder need not bring it along.
+    """
+    _check_paths(paths, topics)
+    expires_ns = _expires_ns(days, expiry) or _in(DEFAULT_DAYS)
+    subject = _subject(accounts(session), subject)
+    from capabilities import services
+    from capabilities.contexts import context_get, context_key
+    from capabilities.selectors import site_identity
+    from capabilities.tokens import TokenList
+
+    if context == NODE and not audience:
+        lifetime = timedelta(seconds=(expires_ns - time.time_ns()) / NS)
+        token = services.grant(site_identity(), subject, paths, lifetime, topics=topics, depth=depth)
+    else:
+        token = context_get(context).grant(
+            context_key(context),
+            subject=subject,
+            capabilities=paths,
+            expires_ns=expires_ns,
+            audience=audience,
+            topics=topics,
+            depth=depth,
+        )
+    note("/dms/cap/grant", {"Context": context, "Subject": subject, "Capabilities": list(paths)})
+    session.output.json(TokenList((token,)).document())
+
+
+@verb(
+    "delegate",
+    help="Hand on to a DID what the context was given: tokens that rest on its provide anchors.",
+    group=cap,
+)
+@token_options
+@click.option(
+    "--self-sign",
+    type=click.Choice(["no", "also", "only"]),
+    default="no",
+    show_default=True,
+    help="Whether a token without a chain is made too.",
+)
+def delegate(
+    session: Session,
+    subject: str,
+    paths: tuple[str, ...],
+    context: str,
+    days: float | None,
+    expiry: str,
+    topics: tuple[str, ...],
+    audience: str,
+    depth: int,
+    self_sign: str,
+) -> None:
+    """Print the delegations as a token list. Without --days or --expiry they end with what they rest on."""
+    _check_paths(paths, topics)
+    expires_ns = _expires_ns(days, expiry)
+    subject = _subject(accounts(session), subject)
+    from capabilities.contexts import context_get, context_key
+    from capabilities.tokens import TokenList
+
+    if self_sign != "no" and not expires_ns:
+        expires_ns = _in(DEFAULT_DAYS)
+    minted = context_get(context).delegate(
+        context_key(context),
+        subject=subject,
+        capabilities=paths,
+        expires_ns=expires_ns,
+        audience=audience,
+        topics=topics,
+        depth=depth,
+        self_sign=self_sign,  # type: ignore[arg-type]  # click has looked at it
+    )
+    note("/dms/cap/delegate", {"Context": context, "Subject": subject, "Capabilities": list(paths)})
+    session.output.json(TokenList(minted).document())
+
+
+@verb(
+    "revoke",
+    help="Take back a granted token at once, for good: its number in `cap list`, or the token.",
+    group=cap,
+)
+@context_option
+@click.argument("tokens", metavar="ID|TOKEN")
+def revoke(session: Session, context: str, tokens: str) -> None:
+    """Revoke what the context's key has issued. A token given as JSON is answered with its revocation."""
+    accounts(session)
+    from capabilities import services
+    from capabilities.contexts import anchors_add, context_get, context_key
+    from capabilities.models import Token
+    from capabilities.tokens import TokenList
+
+    if tokens.isdigit():
+        row = Token.objects.filter(pk=int(tokens)).first()
+        if row is None:
+            raise not_found("token", tokens)
+        services.revoke(row)
+        note("/dms/cap/revoke", {"ID": row.pk})
+        session.show({"id": row.pk, "revoked": True}, lambda out: out.line(f"revoked {row.pk}"))
+        return
+    found = context_get(context)
+    key = context_key(context)
+    revocations = tuple(found.revoke(key, one) for one in read_tokens(tokens))
+    anchors_add(context, revoke=revocations)
+    note("/dms/cap/revoke", {"Context": context, "Keys": [one.key for one in revocations]})
+    session.output.json(TokenList(revocations).document())
+
+
+def _check_paths(paths: tuple[str, ...], topics: tuple[str, ...]) -> None:
+    for path in (*paths, *topics):
+        if not path.startswith("/") or path != path.strip():
+            raise click.UsageError(f"{path!r} is no path; it begins with /")
+
+
+def _subject(people: ModuleType, subject: str) -> str:
+    from capabilities.did import DidFault, key_of
+
+    if not subject.startswith("did:"):
+        return str(people.user_get(subject).identity.did)
+    try:
+        key_of(subject)
+    except DidFault as fault:
+        raise Refusal("invalid_did", str(fault), hint="`./dms key did NAME` prints one") from None
+    return subject
+
+
+def _in(days: float) -> int:
+    return time.time_ns() + int(days * DAY_S * NS)
+
+
+def _expires_ns(days: float | None, expiry: str) -> int:
+    """Return when it ends in ns since 1970, 0 when nothing was said."""
+    if days is not None and expiry:
+        raise click.UsageError("either --days or --expiry")
+    if days is not None:
+        return _in(days)
+    if not expiry:
+        return 0
+    try:
+        moment = datetime.fromisoformat(expiry)
+    except ValueError:
+        raise click.UsageError(f"{expiry!r} is no time; write 2027-01-31 or 2027-01-31T12:00Z") from None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    if moment <= datetime.now(UTC):
+        raise click.UsageError(f"{expiry} is over")
+    return int(moment.timestamp()) * NS
