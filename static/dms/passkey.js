@@ -14,10 +14,10 @@ document.addEventListener("allauth.error", (event) => {
   tell(`The passkey was not used: ${words}.`);
 });
 
-// Browsers tie passkeys to a name: at a bare address of the network there are none.
-const button = document.getElementById("passkey_login") || document.getElementById("mfa_webauthn_add");
-if (button && /^[\d.]+$|^\[/.test(location.hostname)) {
-  button.disabled = true;
-  tell(`Passkeys need a name in the address, such as localhost; this is ${location.hostname}.`);
-  box?.classList.replace("alert-danger", "alert-info");
+// Browsers tie passkeys to a name: at a bare address of the network there are none, and none are offered.
+if (/^[\d.]+$|^\[/.test(location.hostname)) {
+  document.getElementById("passkey_login")?.setAttribute("hidden", "");
+  if (document.getElementById("mfa_webauthn_add")) {
+    tell(`Passkeys need a name in the address, such as localhost; this is ${location.hostname}.`);
+  }
 }
