@@ -51,6 +51,31 @@ _LOOK = (
     "/dms/node/quota/get",
     "/dms/node/resources",
 )
+# Everything about the machines; whom the site trusts (invite, join, accept) and speaking in its name is an admin's.
+_MACHINE = (
+    *(
+        f"/dms/node/{name}"
+        for name in (
+            "allocation",
+            "allocations",
+            "benchmark",
+            "capability",
+            "container",
+            "deployment",
+            "drain",
+            "hardware",
+            "logger",
+            "metrics",
+            "onboarding",
+            "preferences",
+            "quota",
+            "resources",
+        )
+    ),
+    "/dms/node/peers/list",
+    "/dms/node/peers/ping",
+    "/dms/node/peers/self",
+)
 BUILT_IN: dict[str, BuiltIn] = {
     VIEWER: BuiltIn(
         "Looks at the machines and at what her teams run; changes nothing.",
@@ -66,7 +91,7 @@ BUILT_IN: dict[str, BuiltIn] = {
     ),
     OPERATOR: BuiltIn(
         "Runs the machines: what they offer, drain, quotas, logs, and whatever runs here.",
-        (*OWN, "/dms/node", SEES_ALL),
+        (*OWN, *_MACHINE, SEES_ALL),
     ),
     ADMIN: BuiltIn("A root of this node: may do everything.", ("/",)),
 }
