@@ -65,7 +65,8 @@ def greet(peer: Peer, to: Destination | None = None) -> Greeting:
         if isinstance(there_ns, int):
             offset_ns = clock_offset_ns(sent_ns, there_ns, time.time_ns())
             clock = clock_note(peer, offset_ns // MS)
-            _learn(said.get("Record"), peer, offset_ns)
+            if said.get("Record") is not None:
+                _learn(said["Record"], peer, offset_ns)
         added += pull(peer, said)
         _asked.add(peer.did)
         if said.get("More") is not True:
@@ -74,8 +75,14 @@ def greet(peer: Peer, to: Destination | None = None) -> Greeting:
 
 
 def _hello(to: Destination, peer: Peer, ahead_ns: int) -> Answer:
-    payload = {"Time": time.time_ns(), "Record": own_record().document(), "Since": peer.revocations_seen}
+    payload = {"Time": time.time_ns(), "Since": peer.revocations_seen, **_told("Record")}
     return ask(to, HELLO, payload, timeout_s=NUMBERS.peer_hello_timeout_s, ahead_ns=ahead_ns)
+
+
+def _told(name: str) -> dict[str, Any]:
+    """Return our record under `name`; nothing while this site, just started, does not know where it listens."""
+    record = own_record()
+    return {name: record.document()} if record.addresses else {}
 
 
 def _learn(document: Any, peer: Peer, offset_ns: int) -> None:
@@ -138,7 +145,7 @@ def greeted(invoker: Identity, told_ns: int, record: Any, since: int) -> dict[st
     tokens, cursor, more = revocations_since(max(0, since))
     return {
         "time": time.time_ns(),
-        "record": own_record().document(),
+        **_told("record"),
         "revocations": TokenList(tuple(tokens)).document(),
         "cursor": cursor,
         "more": more,

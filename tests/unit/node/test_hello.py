@@ -146,6 +146,18 @@ def test_who_says_hello_is_known_by_what_it_has_signed_itself(here):
     assert answer["type"].endswith("bad_address_record")
 
 
+def test_a_site_that_does_not_know_where_it_listens_tells_no_address(here, there, monkeypatch):
+    """Else the others would forget the addresses that they know."""
+    monkeypatch.delenv("DMS_ADVERTISE")
+    peer = known(there)
+    hello.greet(peer)
+    assert "Record" not in there.seen[-1].payload()
+    assert "Record" not in greeting_from(here, Other())
+    there.answer = lambda envelope: said(there) | {"Record": None}
+    hello.greet(peer)
+    assert Peer.objects.get(pk=peer.pk).addresses == there.record().document()["addresses"]
+
+
 def test_revocations_are_given_out_in_the_order_they_came(here):
     tokens = [
         services.grant(here.node.identity, Other().did, ["/public"], timedelta(days=1)) for _ in range(4)
