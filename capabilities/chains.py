@@ -37,7 +37,7 @@ class ChainCache:
     revocation takes effect at once. Safe to share between threads.
     """
 
-    def __init__(self, size: int = 8192) -> None:
+    def __init__(self, size: int = 16_384) -> None:
         self._known: Recent[bytes, bool] = Recent(size)
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ tokens consumed from messages, by subject. The clock is always an argument.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
@@ -221,6 +221,14 @@ class CapabilityContext(Minting):
     def _counts(self, token: Token, now_ns: int) -> bool:
         return self._flaw(token, now_ns) is None
 
+    def _usable(
+        self, subject: str, capabilities: tuple[str, ...], now_ns: int, allows: Allows
+    ) -> Iterator[Token]:
+        """Yield the consumed tokens of `subject`; what covers nothing of it is not worth verifying."""
+        for token in self._consumed_for(subject):
+            if not any(allows(token, path) for path in capabilities) or self._counts(token, now_ns):
+                yield token
+
     def _flaw(self, token: Token, now_ns: int) -> TokenFault | None:
         try:
             verify(token, now_ns=now_ns, revoked=self.anchors.revoked, cache=self.cache)
@@ -266,8 +274,9 @@ class CapabilityContext(Minting):
     def _require(
         self, subject_id: str, capabilities: tuple[str, ...], now_ns: int, allows: Allows
     ) -> tuple[str, ...]:
-        held = [token for token in self._consumed_for(subject_id) if self._counts(token, now_ns)]
-        found, flaws = self._search(held, capabilities, allows)
+        found, flaws = self._search(
+            self._usable(subject_id, capabilities, now_ns, allows), capabilities, allows
+        )
         if found is None:
             raise TokenFault(
                 "not_authorized",
@@ -292,8 +301,9 @@ class CapabilityContext(Minting):
             return Decision(False, fault.detail)
         found, more = self._search(brought, capabilities, allows)
         if found is None and self._tokens:
-            held = [token for token in self._consumed_for(subject_id) if self._counts(token, now_ns)]
-            found, _ = self._search(held, capabilities, allows)
+            found, _ = self._search(
+                self._usable(subject_id, capabilities, now_ns, allows), capabilities, allows
+            )
         if found is None:
             return Decision(False, _why_not(subject_id, capabilities, flaws + more))
         return _resting_on(found)

@@ -6,7 +6,7 @@ Other rooms register what they do with a new one (`revocation_listen`): this roo
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 from django.db import transaction
@@ -22,19 +22,20 @@ from capabilities.tokenform import Token, TokenFault
 NS = 1_000_000_000
 # What an earlier row in a transaction still open may hide is asked for again: taking one twice changes nothing.
 OVERLAP = 50
-_listeners: list[Callable[[Token], None]] = []
+Listener = Callable[[Sequence[Token]], None]
+_listeners: list[Listener] = []
 
 
-def revocation_listen(tell: Callable[[Token], None]) -> None:
-    """Call `tell` with each revocation that is new here, inside the transaction that keeps it."""
+def revocation_listen(tell: Listener) -> None:
+    """Call `tell` with the revocations that are new here, inside the transaction that keeps them."""
     if tell not in _listeners:
         _listeners.append(tell)
 
 
-def revocation_publish(token: Token) -> None:
-    """Tell everybody who listens of a revocation that has just been kept."""
+def revocation_publish(tokens: Sequence[Token]) -> None:
+    """Tell everybody who listens of revocations that have just been kept."""
     for tell in _listeners:
-        tell(token)
+        tell(tokens)
 
 
 def revocations_accept(tokens: Iterable[Token], *, publish: bool = True) -> int:
@@ -69,12 +70,20 @@ def revocations_accept(tokens: Iterable[Token], *, publish: bool = True) -> int:
             ],
             ignore_conflicts=True,
         )
-        for token in wanted.values():
-            own = TokenRow.objects.filter(issuer=token.issuer, subject=token.subject, revoked_at=None)
-            own.filter(nonce=token.key.rsplit("#", 1)[1]).update(revoked_at=timezone.now())
-            if publish:
-                revocation_publish(token)
+        _mark(wanted)
+        if publish and wanted:
+            revocation_publish(list(wanted.values()))
     return len(wanted)
+
+
+def _mark(wanted: Mapping[str, Token]) -> None:
+    """Note on the tokens issued here that they are revoked."""
+    issuers = {token.issuer for token in wanted.values()}
+    rows = TokenRow.objects.filter(issuer__in=issuers, revoked_at=None)
+    found = [
+        pk for pk, *parts in rows.values_list("pk", "issuer", "subject", "nonce") if "#".join(parts) in wanted
+    ]
+    TokenRow.objects.filter(pk__in=found, revoked_at=None).update(revoked_at=timezone.now())
 
 
 def revocations_since(cursor: int, most: int = NUMBERS.revocations_at_once) -> tuple[list[Token], int, bool]:

@@ -24,6 +24,7 @@ NAME = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
 # Who may change an organisation or a team is decided by her place in it; making one takes /dms/organisation/new.
 OWN = (
     "/public",
+    "/dms/cap/check",
     "/dms/me",
     "/dms/organisation/member",
     "/dms/organisation/remove",

@@ -175,7 +175,7 @@ def revoke(row: Token) -> tokens.Token:
             defaults={"token": revocation.document(), "expires_at": row.expires_at},
         )
         if fresh:
-            revocation_publish(revocation)
+            revocation_publish([revocation])
     return revocation if fresh or not kept.token else tokens.Token.parse(kept.token)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
+from capabilities.inspection import expiry
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from capabilities.tokens import Token, TokenList
@@ -24,15 +26,24 @@ DELIVER = "workers.tasks.peers.deliver"
 QUEUE = "network"
 
 
-def revocation_out(token: Token) -> None:
-    """Put a revocation on its way to every known site but its issuer; in the transaction that keeps it."""
-    now = timezone.now()
-    lasts = datetime.fromtimestamp(min(token.expires_ns / 1e9, 253_402_300_799), now.tzinfo)
-    ends = min(lasts, now + timedelta(seconds=NUMBERS.outgoing_kept_s))
+def revocation_out(tokens: Sequence[Token]) -> None:
+    """Put revocations on their way to every known site but their issuer; in the transaction that keeps them."""
+    peers = list(Peer.objects.values_list("pk", "did"))
+    if not peers:
+        return
+    latest = timezone.now() + timedelta(seconds=NUMBERS.outgoing_kept_s)
     Outgoing.objects.bulk_create(
         [
-            Outgoing(peer_id=pk, key=token.key, behavior=REVOKE, payload=token.document(), expires_at=ends)
-            for pk in Peer.objects.exclude(did=token.issuer).values_list("pk", flat=True)
+            Outgoing(
+                peer_id=pk,
+                key=token.key,
+                behavior=REVOKE,
+                payload=token.document(),
+                expires_at=min(expiry(token.expires_ns), latest),
+            )
+            for token in tokens
+            for pk, did in peers
+            if did != token.issuer
         ],
         ignore_conflicts=True,
     )

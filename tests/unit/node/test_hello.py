@@ -216,7 +216,7 @@ def test_a_no_is_asked_less_often_and_what_is_too_old_is_given_up(here, there):
 
     there.answer = no
     peer = known(there)
-    outgoing.revocation_out(revoked_there(Other()))
+    outgoing.revocation_out([revoked_there(Other())])
     outgoing.deliver(peer)
     assert Outgoing.objects.get().next_try_at > timezone.now() + timedelta(seconds=60)
     Outgoing.objects.update(expires_at=timezone.now())
