@@ -66,7 +66,8 @@ def _lines(text: str) -> dict[str, str]:
 
 BEHAVIORS = _lines("""
 A: /broadcast/hello /dms/cap/anchor /dms/cap/delegate /dms/cap/grant /dms/cap/list /dms/cap/provide/anchor
-A: /dms/cap/require/anchor /dms/cap/revoke /dms/cap/revoke/anchor /dms/cap/revoke/broadcast /dms/node/peers/accept /dms/node/peers/broadcast
+A: /dms/cap/require/anchor /dms/cap/revoke /dms/cap/revoke/anchor /dms/cap/revoke/broadcast
+A: /dms/node/peers/accept /dms/node/peers/broadcast
 A: /dms/node/peers/deliver /dms/node/peers/end /dms/node/peers/invite /dms/node/peers/invite/end
 A: /dms/node/peers/invoke /dms/node/peers/join /dms/node/peers/join/preview /dms/organisation/new
 A: /dms/role/list /dms/role/remove /dms/role/set /dms/user/add /dms/user/disable /dms/user/enable
@@ -74,7 +75,8 @@ A: /dms/user/invitation/list /dms/user/invitation/revoke /dms/user/invite /dms/u
 D: /dms/node/allocation/exec /dms/node/allocation/restart /dms/node/allocation/stop /dms/node/container/start
 D: /dms/node/container/stop /dms/node/deployment/delete /dms/node/deployment/new /dms/node/deployment/plan
 D: /dms/node/deployment/prune /dms/node/deployment/shutdown /dms/node/deployment/team
-V: /dms/cap/check /dms/node/allocation/stats /dms/node/allocations/list /dms/node/benchmark/status /dms/node/capability/get
+V: /dms/cap/check
+V: /dms/node/allocation/stats /dms/node/allocations/list /dms/node/benchmark/status /dms/node/capability/get
 V: /dms/node/container/list /dms/node/deployment/info /dms/node/deployment/list /dms/node/deployment/logs
 V: /dms/node/deployment/manifest /dms/node/deployment/status /dms/node/hardware/spec /dms/node/hardware/usage
 V: /dms/node/onboarding/status /dms/node/quota/get /dms/node/resources/allocated /dms/node/resources/free

@@ -96,6 +96,7 @@ class House:
 def house() -> Iterator[House]:
     """Make the rows of a node, with nothing cached from another test's database."""
     key = PrivateKey.generate()
+    actor.stop()
     selectors.forget()
     custody.keep(key)
     try:
