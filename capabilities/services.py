@@ -110,7 +110,21 @@ def delegate(
     It ends with that one at the latest, and with its revocation. Refusal when none covers all of it.
     """
     asked, channels = tuple(capabilities), tuple(topics)
+    # What she may do is what she may hand on: the API token in use may let through less than she holds.
+    for path in asked:
+        decision = authorize(giver, path)
+        if not decision.allowed:
+            raise Refusal(
+                "not_authorized",
+                f"what you may not do you cannot hand on: {decision.why}",
+                status=403,
+                hint="leave it away, or ask a root of this node to grant it",
+                capability=path,
+            )
     wanted_ns = time.time_ns() + int(lifetime.total_seconds() * NS)
+    scope = scope_of(giver)
+    if scope is not None and scope.until is not None:
+        wanted_ns = min(wanted_ns, int(scope.until.timestamp() * NS))
     flaws = []
     for parent in selectors.tokens_of(giver.did):
         expires_ns = min(wanted_ns, *(link.expires_ns for link in parent.links()))

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.utils import timezone
 
 from capabilities import contexts, keystore, selectors, services
 from capabilities.chains import ChainCache
@@ -20,6 +21,7 @@ from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, AuditEntry, Identity
 from capabilities.models import Token as TokenRow
 from capabilities.refusal import Refusal
+from capabilities.scope import Scope
 from capabilities.tokens import Token, TokenFault, TokenList, issue, revoke, verify
 from node import door
 from tests.unit.node.doorway import House, house
@@ -99,7 +101,7 @@ def test_only_roots_grant_in_the_nodes_name_and_nobody_hands_on_more_than_she_ho
     assert refused(here.person, "/dms/cap/grant", Subject=subject, Capabilities=["/"]).status == 403
     too_much = refused(here.person, "/dms/cap/delegate", Subject=subject, Capabilities=["/dms"])
     assert too_much.code == "not_authorized"
-    assert "/dms/cap, /dms/node" in too_much.hint
+    assert "/dms/cap, /dms/node" in too_much.detail
     made = call(
         here.person, "/dms/cap/delegate", Subject=subject, Capabilities=[PEERS], LifetimeSeconds=10**9
     )
@@ -118,6 +120,18 @@ def test_only_roots_grant_in_the_nodes_name_and_nobody_hands_on_more_than_she_ho
     assert refused(here.person, "/dms/cap/revoke", ID=row.pk).status == 404
     assert call(here.root, "/dms/cap/revoke", ID=row.pk)["Token"]["tok"]
     assert not services.authorize(eve, f"{PEERS}/list").allowed
+
+
+def test_an_api_token_hands_on_no_more_than_it_lets_through(here: House) -> None:
+    services.grant(here.node.identity, here.person.did, ["/dms/cap", "/dms/node"], timedelta(days=9))
+    until = timezone.now() + timedelta(hours=1)
+    person = services.narrowed(here.person, Scope(("/dms/cap/delegate", PEERS), until=until))
+    asked = {"Subject": did_of(EVE.public), "LifetimeSeconds": 86_400.0}
+    fault = refused(person, "/dms/cap/delegate", Capabilities=["/dms/node/hardware"], **asked)
+    assert "the API token in use covers only" in fault.detail
+    made = call(person, "/dms/cap/delegate", Capabilities=[PEERS], **asked)
+    (token,) = TokenList.of_document(made["Token"]).tokens
+    assert token.expires_ns <= until.timestamp() * 10**9
 
 
 def test_why_not_is_answered_with_a_command_that_helps(here: House) -> None:
