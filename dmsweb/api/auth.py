@@ -26,7 +26,14 @@ class BearerToken(TokenAuthentication):  # type: ignore[misc]
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
         """Return user and token row; why not, when not. A token that is no text is as unknown as any other."""
         if not token.isascii() or b"\x00" in token:
-            raise TokenRefused(Refusal("not_authenticated", "this API token is not known here", status=401))
+            raise TokenRefused(
+                Refusal(
+                    "not_authenticated",
+                    "this API token is not known here",
+                    status=401,
+                    hint="send it as it was shown: letters and digits",
+                )
+            )
         try:
             row = token_find(token.decode())
         except Refusal as refusal:

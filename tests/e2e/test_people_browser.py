@@ -1,4 +1,4 @@
-"""A person in a real browser: invited, refused in words, with an authenticator app, and with a passkey."""
+"""A person in a real browser: invited, refused in words, with an authenticator app, with a passkey; and shut out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,17 @@ from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
+from websockets.typing import Origin
 
+from capabilities.numbers import NUMBERS
 from tests.e2e.browser import Visitor, visitor
 from tests.support.site import Site
 
 PASSWORD = "correct horse battery"
+WAIT_S = 30.0
+LET_OUT = 4401
 
 
 def code_of(secret: str) -> str:
@@ -109,3 +115,18 @@ def test_an_authenticator_app_and_a_passkey(site: Site, named: Visitor) -> None:
     page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_selector(".avatar-button")
     expect(page.get_by_text("Account of dora")).to_be_attached()
+
+
+def test_disabling_an_account_ends_its_socket_at_once(site: Site) -> None:
+    site.cli("user", "add", "sam")
+    headers = {"Authorization": f"Bearer {site.json('user', 'token', 'sam')['token']}"}
+    address = f"{site.url.replace('http', 'ws', 1)}/ws/live/"
+    with connect(address, origin=Origin(site.url), additional_headers=headers, proxy=None) as socket:
+        socket.send('{"subscribe": []}')
+        assert "subscribed" in str(socket.recv(timeout=WAIT_S))
+        site.cli("user", "disable", "sam")
+        # Looking again from time to time would take twice as long.
+        with pytest.raises(ConnectionClosed) as caught:
+            socket.recv(timeout=NUMBERS.socket_recheck_s / 2)
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == LET_OUT
