@@ -10,7 +10,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from capabilities.models import Anchor, AuditEntry, Context, Identity, Token
+from capabilities.models import Anchor, AuditEntry, AuditSeal, Context, Identity, Token
 from capabilities.paging import KeyPaginator
 
 if TYPE_CHECKING:
@@ -113,6 +113,14 @@ class TokenAdmin(ReadOnlyAdmin):
     list_filter = ["action"]
     list_select_related = ["owner"]
     search_fields = ["subject", "issuer", "owner__name"]
+
+
+@admin.register(AuditSeal)
+class AuditSealAdmin(ReadOnlyAdmin):
+    """Seals of the audit log; `./dms audit verify` looks at all of them."""
+
+    list_display = ["number", "entries", "last_at", "sealed_at", "digest"]
+    exclude = ["leaves"]
 
 
 @admin.register(AuditEntry)

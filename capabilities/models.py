@@ -11,6 +11,7 @@ from capabilities.membership import Membership, Organisation, Role, RoleHolding,
 __all__ = [
     "Anchor",
     "AuditEntry",
+    "AuditSeal",
     "Context",
     "Identity",
     "Membership",
@@ -131,10 +132,36 @@ class AuditEntry(models.Model):
     remote_addr = models.CharField(max_length=64, blank=True)
     request = models.JSONField(default=dict, blank=True, help_text="The request, secrets removed.")
     token_chain = models.JSONField(default=list, blank=True, help_text="Keys of the tokens it rested on.")
+    seal = models.PositiveIntegerField(
+        null=True, editable=False, help_text="Number of the seal that holds it; empty for a second."
+    )
 
     class Meta:
         verbose_name_plural = "audit entries"
         ordering = ["-id"]
+        indexes = [
+            models.Index(fields=["seal", "id"], name="audit_of_seal"),
+            models.Index(fields=["id"], condition=models.Q(seal=None), name="audit_unsealed"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.path} {self.outcome}"
+
+
+class AuditSeal(models.Model):
+    """A signed batch of audit entries, chained to the one before; see `capabilities.sealing`."""
+
+    number = models.PositiveIntegerField(primary_key=True)
+    previous = models.CharField(max_length=64, blank=True, help_text="Digest of the seal before it.")
+    digest = models.CharField(max_length=64)
+    signature = models.CharField(max_length=160, help_text="Of the node over the digest, in hex.")
+    leaves = models.BinaryField(help_text="Id and digest of each entry.")
+    entries = models.PositiveIntegerField(help_text="How many entries it holds.")
+    last_at = models.DateTimeField(help_text="The latest of its entries.")
+    sealed_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-number"]
+
+    def __str__(self) -> str:
+        return f"seal {self.number}"

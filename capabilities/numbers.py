@@ -192,6 +192,9 @@ class Numbers:
     deployment_rounds_max: int = 50
     attempts_max: int = 1_000
     exec_sessions_kept: int = 5_000
+    audit_seal_s: float = 1.0
+    audit_seal_entries: int = 500
+    audit_seals_longer_s: float = 30 * 86_400.0
     audit_kept_s: float = 365 * 86_400.0
     audit_entries_max: int = 1_000_000
     expired_kept_s: float = 30 * 86_400.0  # tokens and links, after they have ended

@@ -156,6 +156,17 @@ RULES: list[Rule] = [
         moment="at",
         kept_s=NUMBERS.audit_kept_s,
     ),
+    Aged(
+        model="capabilities.AuditSeal",
+        why="24 bytes an entry; stays a while longer than its entries, so that what has gone is told from removed",
+        moment="last_at",
+        kept_s=NUMBERS.audit_kept_s + NUMBERS.audit_seals_longer_s,
+    ),
+    Newest(
+        model="capabilities.AuditSeal",
+        why="there is at most one a second, and never more than entries",
+        most=NUMBERS.audit_entries_max,
+    ),
     Newest(
         model="capabilities.AuditEntry",
         why="strangers decide how many refusals there are, so the number has an end too",

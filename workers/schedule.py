@@ -21,6 +21,7 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
     "expire-commitments": every(
         "workers.tasks.monitor.expire_commitments", NUMBERS.commit_sweep_s, "monitor"
     ),
+    "audit-seal": every("workers.tasks.monitor.seal_audit", NUMBERS.audit_seal_s, "monitor"),
     "retention": every("workers.tasks.monitor.retention", NUMBERS.retention_sweep_s, "monitor"),
     "purge-nonces": every("workers.tasks.monitor.purge_nonces", NUMBERS.nonce_purge_s, "monitor"),
     "sweep": every("workers.tasks.execute.sweep", NUMBERS.sweep_pending_s, HERE),

@@ -65,6 +65,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "restore": ("dmsweb.cli.backup:restore", "Put a saved site into an empty home."),
     "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),
     "cap": ("dmsweb.cli.caps:cap", "Who may do what: contexts, anchors, grants, and why not."),
+    "audit": ("dmsweb.cli.audit:audit", "Who did what, and whether the log is what was written."),
     "role": ("dmsweb.cli.role:role", "Named sets of capabilities: list, add, remove."),
     "team": ("dmsweb.cli.team:team", "Organisations, their teams, and who is in them."),
     "user": ("dmsweb.cli.user:user", "People who may log in, and their tokens."),

@@ -79,6 +79,12 @@ def test_here_yes_and_no_with_the_command_that_helps(site: Site, contexts: dict[
     (token,) = [item for item in cap(site, "list")["items"] if item["subject"] == who]
     cap(site, "revoke", str(token["id"]))
     assert "no token" in cap(site, "check", "--who", who, "--can", ASKED, code=1)["Why"]
+    written = site.cli("audit", "export", "--path", "/dms/cap").stdout.splitlines()
+    paths = [json.loads(line)["path"] for line in written]
+    assert {"/dms/cap/grant", "/dms/cap/root/anchor", "/dms/cap/root/remove", "/dms/cap/revoke"} <= set(paths)
+    verdict = site.json("audit", "verify")
+    assert verdict["verified"]
+    assert verdict["entries"] >= len(written)
 
 
 def test_files_and_mistakes(site: Site, contexts: dict[str, str]) -> None:

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from capabilities.refusal import Refusal
 from capabilities.retention import sweep
+from capabilities.seals import seal_next
 from node.nonces import purge
 from node.selectors import local_node
 from node.services import ledger, machine
@@ -35,6 +36,13 @@ def expire_commitments() -> None:
     gone = ledger.expire(timezone.now())
     if gone:
         logger.info("%d promises have expired", gone)
+
+
+@shared_task(name="workers.tasks.monitor.seal_audit")
+@alone
+def seal_audit() -> None:
+    """Seal what was written into the audit log since the last time."""
+    seal_next()
 
 
 @shared_task(name="workers.tasks.monitor.retention")
