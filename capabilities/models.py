@@ -104,6 +104,9 @@ class Token(models.Model):
     document = models.JSONField(help_text="The signed token as it goes over the wire.")
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
+    warned_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When it was told that it ends soon."
+    )
     created_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:

@@ -192,6 +192,7 @@ class Numbers:
     deployment_rounds_max: int = 50
     attempts_max: int = 1_000
     exec_sessions_kept: int = 5_000
+    grants_look_s: float = 3600.0
     audit_seal_s: float = 1.0
     audit_seal_entries: int = 500
     audit_seals_longer_s: float = 30 * 86_400.0

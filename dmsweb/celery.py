@@ -31,7 +31,7 @@ app.conf.update(
         "interval_start": 0,
         "interval_step": 0,
     },
-    imports=["workers.tasks", "workers.lifecycle", "workers.tracing"],
+    imports=["workers.tasks", "workers.lifecycle", "workers.tracing", "dmsweb.accounts.tasks"],
 )
 # Every thread of every process publishes through this application.
 app.set_default()

@@ -22,6 +22,8 @@ BEAT_SCHEDULE: dict[str, dict[str, Any]] = {
         "workers.tasks.monitor.expire_commitments", NUMBERS.commit_sweep_s, "monitor"
     ),
     "audit-seal": every("workers.tasks.monitor.seal_audit", NUMBERS.audit_seal_s, "monitor"),
+    "roles": every("dmsweb.accounts.tasks.keep_roles", NUMBERS.grants_look_s, "monitor"),
+    "grants": every("workers.tasks.monitor.grants", NUMBERS.grants_look_s, "monitor"),
     "retention": every("workers.tasks.monitor.retention", NUMBERS.retention_sweep_s, "monitor"),
     "purge-nonces": every("workers.tasks.monitor.purge_nonces", NUMBERS.nonce_purge_s, "monitor"),
     "sweep": every("workers.tasks.execute.sweep", NUMBERS.sweep_pending_s, HERE),

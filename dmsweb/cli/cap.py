@@ -108,11 +108,15 @@ def new(session: Session, name: str, key_name: str) -> None:
 def listing(session: Session, context: str) -> None:
     """List roots, require, provide and revoke; of the node's context also the tokens it has issued, newest first."""
     accounts(session)
+    from django.utils import timezone
+
     from capabilities.contexts import anchors_of, context_names
+    from capabilities.grants import ending
     from capabilities.inspection import expiry
     from capabilities.models import Token
 
     did, anchors = anchors_of(context)
+    soon = {row.pk for row in ending(timezone.now())}
     rows = Token.objects.select_related("owner").order_by("-pk") if context == NODE else []
     items = [
         {
@@ -123,6 +127,7 @@ def listing(session: Session, context: str) -> None:
             "topics": row.topics,
             "expires_at": row.expires_at.isoformat(),
             "revoked_at": row.revoked_at and row.revoked_at.isoformat(),
+            "ends_soon": row.pk in soon,
         }
         for row in rows
     ]
@@ -144,7 +149,7 @@ def listing(session: Session, context: str) -> None:
                 str(item["id"]),
                 item["owner"],
                 " ".join(item["capabilities"]),
-                "revoked" if item["revoked_at"] else "",
+                "revoked" if item["revoked_at"] else "ends soon" if item["ends_soon"] else "",
                 item["expires_at"][:10],
             ]
             for item in items

@@ -166,6 +166,20 @@ def revoke(session: Session, context: str, tokens: str) -> None:
     session.output.json(TokenList(revocations).document())
 
 
+@verb("renew", help="Give a token again for as long as it was given; the earlier one runs out.", group=cap)
+@click.argument("number", type=int, metavar="ID")
+def renew(session: Session, number: int) -> None:
+    """Print the new token as a token list."""
+    accounts(session)
+    from capabilities import grants
+    from capabilities.tokens import TokenList
+    from node.behaviors.cap import token_row
+
+    token = grants.renew(token_row(number, ""))
+    note("/dms/cap/renew", {"ID": number})
+    session.output.json(TokenList((token,)).document())
+
+
 def _check_paths(paths: tuple[str, ...], topics: tuple[str, ...]) -> None:
     for path in (*paths, *topics):
         if not path.startswith("/") or path != path.strip():

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field
 
-from capabilities import checking, contexts, services
+from capabilities import checking, contexts, grants, services
 from capabilities.did import DidFault, key_of
 from capabilities.inspection import links
 from capabilities.models import Identity
@@ -193,6 +193,16 @@ def cap_revoke(call: Call, request: CapRevokeRequest) -> CapTokensResponse:
     if not call.is_root and row.issuer != call.invoker.did:
         raise not_found("token", request.key or request.id)
     return CapTokensResponse(token=TokenList((services.revoke(row),)).document())
+
+
+@behavior("/dms/cap/renew", request=CapRevokeRequest, response=CapTokensResponse, changes=True)
+def cap_renew(call: Call, request: CapRevokeRequest) -> CapTokensResponse:
+    """Give again what a token issued here gives, for as long as it was given; the earlier one runs out."""
+    row = token_row(request.id, request.key)
+    if not call.is_root and row.issuer != call.invoker.did:
+        raise not_found("token", request.key or request.id)
+    by = None if row.issuer == call.node.identity.did or call.is_root else call.invoker
+    return CapTokensResponse(token=TokenList((grants.renew(row, by),)).document())
 
 
 @behavior("/dms/cap/check", request=CapCheckRequest, response=CapCheckResponse)

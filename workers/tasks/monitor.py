@@ -8,6 +8,7 @@ import time
 from celery import shared_task
 from django.utils import timezone
 
+from capabilities.grants import warn
 from capabilities.refusal import Refusal
 from capabilities.retention import sweep
 from capabilities.seals import seal_next
@@ -43,6 +44,16 @@ def expire_commitments() -> None:
 def seal_audit() -> None:
     """Seal what was written into the audit log since the last time."""
     seal_next()
+
+
+@shared_task(name="workers.tasks.monitor.grants")
+@alone
+def grants() -> None:
+    """Say on the node's timeline which grants end soon, each once."""
+    node = local_node()
+    for row in warn():
+        text = f"what {row.owner} may do ends on {row.expires_at:%Y-%m-%d}: ./dms cap renew {row.pk}"
+        machine.node_event(node, "grant", text, token=row.pk)
 
 
 @shared_task(name="workers.tasks.monitor.retention")

@@ -66,7 +66,7 @@ def _lines(text: str) -> dict[str, str]:
 
 BEHAVIORS = _lines("""
 A: /broadcast/hello /dms/cap/anchor /dms/cap/delegate /dms/cap/grant /dms/cap/list /dms/cap/provide/anchor
-A: /dms/cap/require/anchor /dms/cap/revoke /dms/cap/revoke/anchor /dms/cap/revoke/broadcast
+A: /dms/cap/renew /dms/cap/require/anchor /dms/cap/revoke /dms/cap/revoke/anchor /dms/cap/revoke/broadcast
 A: /dms/node/peers/accept /dms/node/peers/broadcast
 A: /dms/node/peers/deliver /dms/node/peers/end /dms/node/peers/invite /dms/node/peers/invite/end
 A: /dms/node/peers/invoke /dms/node/peers/join /dms/node/peers/join/preview /dms/organisation/new

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from capabilities.models import AuditEntry, Role, RoleHolding, Token
 from capabilities.refusal import Refusal
@@ -10,7 +13,9 @@ from capabilities.selectors import site_identity
 from capabilities.services import authorize, grant, is_root
 from dmsweb.accounts.roles import LIFETIME, role_assign, role_of, role_remove, role_set, roles_ensure
 from dmsweb.accounts.services import user_create
+from dmsweb.celery import app
 from node import door
+from workers.schedule import BEAT_SCHEDULE
 
 OLD = ("/public", "/dms/node/deployment", "/dms/node/allocation")
 NEW = "/dms/node/deployment/new"
@@ -167,3 +172,18 @@ def test_a_viewer_is_offered_nothing_that_changes(people):
         "/api/v1/dms/node/deployment/new", {"Ensemble": "x"}, content_type="application/json"
     )
     assert (answer.status_code, answer.json()["capability"]) == (403, NEW)
+
+
+def test_a_running_site_renews_the_tokens_of_roles_for_ever(people):
+    holding = RoleHolding.objects.get(identity=people.identity("bob"))
+    assert holding.token is not None
+    half = timezone.now() + LIFETIME / 2 - timedelta(days=1)
+    Token.objects.filter(pk=holding.token.pk).update(expires_at=half)
+    app.loader.import_default_modules()  # as a worker does
+    for _ in range(2):
+        app.tasks[BEAT_SCHEDULE["roles"]["task"]]()
+    renewed = RoleHolding.objects.get(pk=holding.pk)
+    assert renewed.token is not None
+    assert renewed.token.pk != holding.token.pk
+    assert renewed.token.expires_at > half
+    assert Token.objects.filter(owner=people.identity("bob"), revoked_at=None).count() == 1

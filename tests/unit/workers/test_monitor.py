@@ -22,6 +22,7 @@ def probe(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_entry_of_the_schedule_is_a_task_on_a_queue() -> None:
+    current_app.loader.import_default_modules()  # as a worker does
     for name, entry in BEAT_SCHEDULE.items():
         assert entry["task"] in current_app.tasks, name
         assert entry["options"]["queue"], name
