@@ -77,6 +77,7 @@ def test_limits_labels_and_confinement_reach_the_kernel(rig: Rig, docker_client:
         "dms.allocation": request.allocation_id,
         "dms.execution": request.execution_id,
         "dms.attempt": "2",
+        "dms.type": "task",
     } | {key: value for key, value in container.labels.items() if key == "dms.content"}
     output = container.exec_run(["grep", "-E", "NoNewPrivs|CapBnd", "/proc/self/status"]).output
     assert isinstance(output, bytes)
