@@ -11,7 +11,8 @@ from django.db.models import Q
 from capabilities.models import AuditEntry
 from capabilities.refusal import Reason, Refusal
 
-FIELDS = (
+# What an entry says, and what its seal covers.
+SAID = (
     "id",
     "at",
     "actor",
@@ -22,7 +23,6 @@ FIELDS = (
     "remote_addr",
     "request",
     "token_chain",
-    "seal",
 )
 
 
@@ -48,7 +48,7 @@ def entries(
         rows = rows.filter(at__gte=moment(since, "since"))
     if until:
         rows = rows.filter(at__lt=moment(until, "until"))
-    found = rows.values(*FIELDS)
+    found = rows.values(*SAID, "seal")
     for row in (found[:limit] if limit else found).iterator(chunk_size=1_000):
         yield row | {"at": row["at"].astimezone(UTC).isoformat()}
 

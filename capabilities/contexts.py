@@ -22,9 +22,9 @@ from capabilities.anchors import Anchors, parse_context
 from capabilities.context import KNOWN_CHAINS, CapabilityContext
 from capabilities.did import did_of, key_of
 from capabilities.gojson import loads
-from capabilities.inspection import expiry
 from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, Context
+from capabilities.moments import moment_of
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal, not_found
 from capabilities.revocations import revocations_accept
@@ -134,21 +134,9 @@ def context_save(name: str) -> Path:
     """
     did, anchors = anchors_of(name)
     path: Path = settings.DMS_HOME.path("cap", f"{name}.cap")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    text = json.dumps(anchors.document(did), separators=(",", ":"))
-    fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        if path.exists():
-            os.link(path, path.with_name(f"{path.name}.{int(time.time())}.{secrets.token_hex(2)}"))
-        fresh.replace(path)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+    if path.exists():
+        os.link(path, path.with_name(f"{path.name}.{int(time.time())}.{secrets.token_hex(2)}"))
+    keystore.replace(path, json.dumps(anchors.document(did), separators=(",", ":")))
     kept = sorted(path.parent.glob(f"{path.name}.*"), key=lambda old: old.stat().st_mtime_ns)
     for old in kept[: -NUMBERS.saved_contexts_kept]:
         old.unlink(missing_ok=True)
@@ -179,19 +167,7 @@ def _unlock(key_name: str) -> PrivateKey:
 
 def _anchors(name: str, *, lock: bool = False) -> Anchors:
     rows = Anchor.objects.filter(context=name)
-    if lock:
-        rows = rows.select_for_update()
-    lists: dict[str, list[Token]] = {Kind.REQUIRE: [], Kind.PROVIDE: []}
-    roots: set[str] = set()
-    revoked: dict[str, str | Token] = {}
-    for kind, key, document in rows.order_by("pk").values_list("kind", "key", "token"):
-        if kind == Kind.ROOT:
-            roots.add(key)
-        elif kind == Kind.REVOKE:
-            revoked[key] = Token.parse(document) if document else key
-        else:
-            lists[kind].append(Token.parse(document))
-    return Anchors(frozenset(roots), tuple(lists[Kind.REQUIRE]), tuple(lists[Kind.PROVIDE]), revoked)
+    return selectors.anchors_in(rows.select_for_update() if lock else rows)
 
 
 def _write(name: str, held: Anchors, fresh: Anchors) -> int:
@@ -225,5 +201,5 @@ def _row(name: str, kind: str, key: str, token: Token | None) -> Anchor:
         kind=kind,
         key=key,
         token=token.document() if token else None,
-        expires_at=expiry(min(link.expires_ns for link in token.links())) if token else None,
+        expires_at=moment_of(min(link.expires_ns for link in token.links())) if token else None,
     )

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from capabilities.chains import check_link, check_signature
+from capabilities.moments import moment_of
 from capabilities.tokenform import Token, TokenFault
-
-NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,16 +33,11 @@ class Link:
             "capabilities": list(token.capabilities),
             "depth": token.depth,
             "expires": token.expires_ns,
-            "expires_at": expiry(token.expires_ns).isoformat(),
+            "expires_at": moment_of(token.expires_ns).isoformat(),
             "key": token.key,
             "holds": not self.faults,
             "faults": list(self.faults),
         }
-
-
-def expiry(expires_ns: int) -> datetime:
-    """Return an expiry as a time; the largest that a token can hold is in the year 2554."""
-    return datetime.fromtimestamp(expires_ns / NS, UTC)
 
 
 def links(token: Token, now_ns: int, revoked: Container[str] = ()) -> tuple[Link, ...]:
@@ -61,7 +54,7 @@ def links(token: Token, now_ns: int, revoked: Container[str] = ()) -> tuple[Link
 def _faults(link: Token, position: int, now_ns: int, revoked: Container[str]) -> Iterator[str]:
     if link.action != "revoke":
         if link.expires_ns < now_ns:
-            yield f"it expired at {expiry(link.expires_ns):%Y-%m-%d %H:%M:%S} UTC"
+            yield f"it expired at {moment_of(link.expires_ns):%Y-%m-%d %H:%M:%S} UTC"
         if link.depth and position > link.depth:
             yield f"its depth allows {link.depth} more links, and there are {position}"
         if link.key in revoked:

@@ -106,13 +106,18 @@ def unseal(document: dict[str, Any], passphrase: str) -> PrivateKey:
 
 
 def write(path: Path, document: dict[str, Any]) -> None:
-    """Write `document` to `path` for the owner's eyes alone; whoever reads sees the old file or the new."""
+    """Write `document` to `path`, as `replace` does."""
+    replace(path, json.dumps(document, indent=2))
+
+
+def replace(path: Path, text: str) -> None:
+    """Write `text` to `path` for the owner's eyes alone; whoever reads sees the old file or the new."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
         with os.fdopen(descriptor, "w") as file:
-            json.dump(document, file, indent=2)
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         fresh.replace(path)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,10 +15,10 @@ from capabilities import selectors
 from capabilities.chains import verify
 from capabilities.models import Anchor
 from capabilities.models import Token as TokenRow
+from capabilities.moments import moment_of
 from capabilities.numbers import NUMBERS
 from capabilities.tokenform import Token, TokenFault
 
-NS = 1_000_000_000
 # What an earlier row in a transaction still open may hide is asked for again: taking one twice changes nothing.
 OVERLAP = 50
 Listener = Callable[[Sequence[Token]], None]
@@ -64,7 +63,7 @@ def revocations_accept(tokens: Iterable[Token], *, publish: bool = True) -> int:
                     kind=Anchor.Kind.REVOKE,
                     key=token.key,
                     token=token.document(),
-                    expires_at=datetime.fromtimestamp(min(token.expires_ns / NS, 253_402_300_799), UTC),
+                    expires_at=moment_of(token.expires_ns),
                 )
                 for token in wanted.values()
             ],

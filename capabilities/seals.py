@@ -11,24 +11,13 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from capabilities import custody
+from capabilities.auditlog import SAID
 from capabilities.did import key_of
 from capabilities.models import AuditEntry, AuditSeal
 from capabilities.numbers import NUMBERS
 from capabilities.sealing import Fault, Seal, chain_faults, digest, entry_faults, leaf, pack, signed_bytes
 from capabilities.selectors import site_identity
 
-FIELDS = (
-    "id",
-    "at",
-    "actor",
-    "path",
-    "outcome",
-    "reason",
-    "source",
-    "remote_addr",
-    "request",
-    "token_chain",
-)
 FAULTS_MAX = 100
 
 
@@ -66,7 +55,7 @@ def _seal_batch() -> int:
     try:
         with transaction.atomic():
             rows = AuditEntry.objects.select_for_update().filter(seal=None).order_by("pk")
-            entries = list(rows.values(*FIELDS)[: NUMBERS.audit_seal_entries])
+            entries = list(rows.values(*SAID)[: NUMBERS.audit_seal_entries])
             last = AuditSeal.objects.order_by("-number").first()
             number, previous = (last.number + 1, last.digest) if last else (1, "")
             packed = pack((entry["id"], leaf(_said(entry))) for entry in entries)
@@ -94,7 +83,9 @@ def verify() -> Verdict:
     seals = entries = gone = 0
     previous, expected, until = "", 1, ""
     oldest = AuditSeal.objects.order_by("number").first()
-    if oldest is not None and (_is_old(oldest) or _many()):
+    # Entries go by their age, or because there are too many.
+    many = AuditEntry.objects.count() >= NUMBERS.audit_entries_max
+    if oldest is not None and (_is_old(oldest) or many):
         previous, expected = oldest.previous, oldest.number
     for row in AuditSeal.objects.order_by("number").iterator(chunk_size=200):
         try:
@@ -105,7 +96,7 @@ def verify() -> Verdict:
         faults += chain_faults([seal], previous, expected)
         found = {entry["id"]: leaf(_said(entry)) for entry in _entries_of(row.number)}
         # The oldest go first, by age or by number; what is missing between others was taken out.
-        gone_until = first - 1 if _is_old(row) or _many() else 0
+        gone_until = first - 1 if _is_old(row) or many else 0
         faults += entry_faults(seal, found, gone_until)
         seals, entries, gone = seals + 1, entries + len(found), gone + max(0, row.entries - len(found))
         previous, expected, until = row.digest, row.number + 1, row.last_at.isoformat()
@@ -127,13 +118,8 @@ def _is_old(seal: AuditSeal) -> bool:
     return seal.last_at < timezone.now() - timedelta(seconds=NUMBERS.audit_kept_s)
 
 
-def _many() -> bool:
-    """Say whether entries go because there are too many."""
-    return AuditEntry.objects.count() >= NUMBERS.audit_entries_max
-
-
 def _entries_of(number: int) -> Iterator[dict[str, Any]]:
-    yield from AuditEntry.objects.filter(seal=number).order_by("pk").values(*FIELDS)
+    yield from AuditEntry.objects.filter(seal=number).order_by("pk").values(*SAID)
 
 
 def _said(entry: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from capabilities import tokens
+from capabilities.anchors import Anchors
 from capabilities.context import CapabilityContext
 from capabilities.models import Anchor, AuditEntry, Identity, Token
 from capabilities.refusal import Refusal
@@ -87,6 +88,13 @@ def tokens_of(did: str) -> tuple[tokens.Token, ...]:
     return tuple(held)
 
 
+def rows_of(key: str) -> QuerySet[Token]:
+    """Return the row of the token with this key (`issuer#subject#nonce`), if it was issued here."""
+    issuer, _, rest = key.partition("#")
+    subject, _, nonce = rest.partition("#")
+    return Token.objects.filter(issuer=issuer, subject=subject, nonce=nonce)
+
+
 def revoked_words(did: str, capability: str) -> str:
     """Say when what allowed `capability` to `did` here was revoked; nothing when nothing was."""
     rows = Token.objects.filter(subject=did, revoked_at__isnull=False).order_by("-revoked_at")
@@ -108,22 +116,27 @@ def audit_visible_to(identity: Identity, root: bool) -> QuerySet[AuditEntry]:
     return rows if root else rows.filter(actor=identity.did)
 
 
-def _load(did: str) -> CapabilityContext:
-    lists: dict[str, list[tokens.Token]] = {"require": [], "provide": []}
+def anchors_in(rows: QuerySet[Anchor], *, revocations: bool = True) -> Anchors:
+    """Return what anchors say as rows; without `revocations` only the keys of what is revoked, which is cheaper."""
+    lists: dict[str, list[tokens.Token]] = {Anchor.Kind.REQUIRE: [], Anchor.Kind.PROVIDE: []}
     roots: set[str] = set()
-    revoked: set[str] = set()
-    for kind, key, document in Anchor.objects.filter(context=CONTEXT).values_list("kind", "key", "token"):
+    revoked: dict[str, str | tokens.Token] = {}
+    for kind, key, document in rows.order_by("pk").values_list("kind", "key", "token"):
         if kind == Anchor.Kind.ROOT:
             roots.add(key)
         elif kind == Anchor.Kind.REVOKE:
-            revoked.add(key)
+            revoked[key] = tokens.Token.parse(document) if revocations and document else key
         else:
             lists[kind].append(tokens.Token.parse(document))
+    require, provide = (tuple(lists[kind]) for kind in (Anchor.Kind.REQUIRE, Anchor.Kind.PROVIDE))
+    return Anchors(frozenset(roots), require, provide, revoked)
+
+
+def _load(did: str) -> CapabilityContext:
+    held = anchors_in(Anchor.objects.filter(context=CONTEXT), revocations=False)
     # An anchor that is revoked, anywhere in its chain, lets nobody in and is lent to nobody.
-    counts = {
-        kind: [token for token in listed if revoked.isdisjoint(link.key for link in token.links())]
-        for kind, listed in lists.items()
-    }
-    return CapabilityContext(
-        did=did, roots=roots, require=counts["require"], provide=counts["provide"], revoked=revoked
+    require, provide = (
+        [token for token in listed if not any(link.key in held.revoked for link in token.links())]
+        for listed in (held.require, held.provide)
     )
+    return CapabilityContext(did, held.roots, require, provide, held.revoked)

@@ -13,9 +13,9 @@ from django.utils import timezone
 from capabilities import custody, selectors, tokens
 from capabilities.context import CapabilityContext, Decision, permits
 from capabilities.did import did_of
-from capabilities.inspection import expiry
 from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, AuditEntry, Identity, Token
+from capabilities.moments import moment_of
 from capabilities.refusal import Refusal
 from capabilities.revocations import revocation_publish
 from capabilities.roleset import SEES_ALL
@@ -164,7 +164,7 @@ def token_keep(token: tokens.Token) -> None:
         topics=list(token.topics),
         nonce=token.key.rsplit("#", 1)[1],
         document=token.document(),
-        expires_at=expiry(token.expires_ns),
+        expires_at=moment_of(token.expires_ns),
     )
 
 

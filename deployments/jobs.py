@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from capabilities.context import Decision
-from capabilities.models import Identity, Token
+from capabilities.models import Identity
+from capabilities.selectors import rows_of
 from capabilities.services import authorize, is_root
 from deployments import states
 from deployments.models import Allocation
@@ -69,6 +70,5 @@ def _right(owner: Identity) -> tuple[bool, str, datetime | None]:
     token = decision.token
     if token is None:
         return True, decision.why, None
-    nonce = token.key.rsplit("#", 1)[1]
-    row = Token.objects.filter(issuer=token.issuer, subject=token.subject, nonce=nonce).first()
+    row = rows_of(token.key).first()
     return True, f"token {row.pk}" if row else decision.why, row.expires_at if row else None

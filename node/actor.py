@@ -20,7 +20,6 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeout
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from django.db import close_old_connections, connections
 from django.utils import timezone
@@ -30,6 +29,7 @@ from capabilities.context import Decision, permits
 from capabilities.did import did_of
 from capabilities.keys import PrivateKey
 from capabilities.models import AuditEntry, Identity
+from capabilities.moments import moment_of
 from capabilities.numbers import NUMBERS
 from capabilities.recent import Recent
 from capabilities.refusal import Refusal
@@ -287,7 +287,7 @@ class Actor:
                 source="peer",
                 remote_addr=remote_addr,
                 request_id=request_id,
-                expires_at=_moment(envelope.expires_ns),
+                expires_at=moment_of(envelope.expires_ns),
                 is_root=admitted.root,
             )
             given = {} if payload is None else payload
@@ -316,10 +316,6 @@ class Actor:
                 reply.to, reply.behavior, reply.sender, reply.nonce, fresh, message=reply.message
             )
         return reply.sign(self._key)
-
-
-def _moment(ns: int) -> datetime:
-    return datetime.fromtimestamp(min(ns / NS, 253_402_300_799), UTC)
 
 
 _lock = threading.Lock()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
+from capabilities.moments import moment_of
 from capabilities.selectors import site_context
 from capabilities.tokens import Token
 from node.invitations import words_of
@@ -18,7 +18,7 @@ def agreements() -> dict[str, dict[str, Any]]:
     def add(did: str, side: str, token: Token) -> None:
         entry = found.setdefault(did, {"they": [], "we": [], "until": None})
         entry[side] += [(path, words_of(path)) for path in token.capabilities]
-        ends = datetime.fromtimestamp(min(token.expires_ns / 1e9, 253_402_300_799), UTC)
+        ends = moment_of(token.expires_ns)
         entry["until"] = ends if entry["until"] is None else min(entry["until"], ends)
 
     for token in context.anchors.require:

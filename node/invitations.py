@@ -10,7 +10,6 @@ import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Self
 
 from capabilities.chains import implies
@@ -27,6 +26,7 @@ from capabilities.gojson import (
     uint64_of,
 )
 from capabilities.keys import KeyFault, PrivateKey
+from capabilities.moments import moment_of
 from capabilities.refusal import Refusal
 from capabilities.tokenform import check_path
 from node.addresses import address_check
@@ -183,7 +183,7 @@ def proof_bytes(holder: str, record_signature: bytes) -> bytes:
 
 def day(ns: int) -> str:
     """Return a moment as people write it."""
-    return f"{datetime.fromtimestamp(min(ns // 1_000_000_000, 253_402_300_799), UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{moment_of(ns):%Y-%m-%d %H:%M} UTC"
 
 
 def _wrong(detail: str) -> Refusal:

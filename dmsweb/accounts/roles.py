@@ -17,7 +17,7 @@ from capabilities.models import Identity, Token
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal, not_found
 from capabilities.roleset import ADMIN, BUILT_IN, DEPLOYER, missing, name_faults, normal, path_faults, same
-from capabilities.selectors import site_identity, tokens_of
+from capabilities.selectors import rows_of, site_identity, tokens_of
 from capabilities.services import grant, identity_for_user, is_root, revoke, root_add, root_remove
 from dmsweb.accounts.models import User
 from dmsweb.accounts.telling import identity_changed
@@ -112,7 +112,7 @@ def _administer(user: User, identity: Identity, admin: bool) -> None:
 
 def _delegate(identity: Identity, role: Role) -> Token:
     token = grant(site_identity(), identity.did, role.capabilities, LIFETIME)
-    return Token.objects.get(issuer=token.issuer, subject=token.subject, nonce=token.key.rsplit("#", 1)[1])
+    return rows_of(token.key).get()
 
 
 def roles() -> list[Role]:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from capabilities.asking import address_of, identity_of, source_of
+from capabilities.auditlog import SAID
 from capabilities.models import AuditEntry, Token
 from capabilities.selectors import audit_visible_to, tokens_of, tokens_visible_to
 from capabilities.services import is_root
@@ -147,18 +148,7 @@ class AuditSerializer(serializers.ModelSerializer[AuditEntry]):
 
     class Meta:
         model = AuditEntry
-        fields = (
-            "id",
-            "at",
-            "actor",
-            "path",
-            "outcome",
-            "reason",
-            "source",
-            "remote_addr",
-            "request",
-            "token_chain",
-        )
+        fields = SAID
 
 
 class AuditViewSet(viewsets.ReadOnlyModelViewSet[AuditEntry]):

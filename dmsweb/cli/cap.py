@@ -56,6 +56,20 @@ def chosen(given: dict[str, str | None]) -> tuple[str, str]:
     return found[0]
 
 
+def did_of_subject(session: Session, subject: str) -> str:
+    """Return the DID that `subject` is, or that of the account of this name. Raises Refusal."""
+    people = accounts(session)
+    from capabilities.did import DidFault, key_of
+
+    if not subject.startswith("did:"):
+        return str(people.user_get(subject).identity.did)
+    try:
+        key_of(subject)
+    except DidFault as fault:
+        raise Refusal("invalid_did", str(fault), hint="`./dms key did NAME` prints one") from None
+    return subject
+
+
 def read_tokens(text: str) -> tuple[Token, ...]:
     """Return the tokens in JSON text, in a file, or in standard input (-): a token list, or one token alone."""
     from capabilities.gojson import loads
@@ -112,8 +126,8 @@ def listing(session: Session, context: str) -> None:
 
     from capabilities.contexts import anchors_of, context_names
     from capabilities.grants import ending
-    from capabilities.inspection import expiry
     from capabilities.models import Token
+    from capabilities.moments import moment_of
 
     did, anchors = anchors_of(context)
     soon = {row.pk for row in ending(timezone.now())}
@@ -139,7 +153,7 @@ def listing(session: Session, context: str) -> None:
             out.line(f"root     {root}")
         for kind, tokens in (("require", anchors.require), ("provide", anchors.provide)):
             for token in tokens:
-                end = expiry(min(link.expires_ns for link in token.links()))
+                end = moment_of(min(link.expires_ns for link in token.links()))
                 who = f"{token.issuer} -> {token.subject}"
                 out.line(f"{kind}  {who}  {' '.join(token.capabilities)}  until {end:%Y-%m-%d}")
         for key in sorted(anchors.revoked):

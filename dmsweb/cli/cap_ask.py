@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 
-from dmsweb.cli.cap import cap, read_tokens
+from dmsweb.cli.cap import cap, did_of_subject, read_tokens
 from dmsweb.cli.output import EXIT_FAILED, Output
 from dmsweb.cli.session import Session, verb
-from dmsweb.cli.user import accounts
 
 
 @verb("check", help="May WHO invoke PATH? Yes with the chain, or no with what is missing.", group=cap)
@@ -20,11 +19,9 @@ from dmsweb.cli.user import accounts
 @click.option("--on", default="", metavar="NODE", help="DID of another node; else here.")
 def check(session: Session, who: str, can: str, on: str) -> None:
     """Exit 1 when it is not allowed."""
-    people = accounts(session)
+    who = did_of_subject(session, who)
     from node.behaviors.cap import answered
 
-    if not who.startswith("did:"):
-        who = str(people.user_get(who).identity.did)
     answer = answered(who, can, on).wire()
     session.show(answer, lambda out: _told(out, answer))
     if not answer["Allowed"]:

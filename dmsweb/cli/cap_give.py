@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
 from capabilities.numbers import NUMBERS
-from capabilities.refusal import Refusal, not_found
-from dmsweb.cli.cap import NODE, cap, context_option, note, read_tokens
+from capabilities.refusal import not_found
+from dmsweb.cli.cap import NODE, cap, context_option, did_of_subject, note, read_tokens
 from dmsweb.cli.session import Session, verb
 from dmsweb.cli.user import accounts
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
 
 DAY_S = 86_400
 NS = 1_000_000_000
@@ -47,43 +43,24 @@ def token_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @verb("grant", help="Let a DID or an account invoke PATH and what is below it.", group=cap)
 @token_options
-def grant(
-    session: Session,
-    subject: str,
-    paths: tuple[str, ...],
-    context: str,
-    days: float | None,
-    expiry: str,
-    topics: tuple[str, ...],
-    audience: str,
-    depth: int,
-) -> None:
+def grant(session: Session, context: str, **given: Any) -> None:
     """Issue a token over the paths by the context's own key and print it as a token list.
 
     What the node grants is kept here, so that its holder need not bring it along.
     """
-    _check_paths(paths, topics)
-    expires_ns = _expires_ns(days, expiry) or _in(DEFAULT_DAYS)
-    subject = _subject(accounts(session), subject)
+    asked = _asked(session, days_else=DEFAULT_DAYS, **given)
     from capabilities import services
     from capabilities.contexts import context_get, context_key
     from capabilities.selectors import site_identity
     from capabilities.tokens import TokenList
 
-    if context == NODE and not audience:
-        lifetime = timedelta(seconds=(expires_ns - time.time_ns()) / NS)
-        token = services.grant(site_identity(), subject, paths, lifetime, topics=topics, depth=depth)
+    if context == NODE and not asked["audience"]:
+        lifetime = timedelta(seconds=(asked["expires_ns"] - time.time_ns()) / NS)
+        kept = {name: asked[name] for name in ("subject", "capabilities", "topics", "depth")}
+        token = services.grant(site_identity(), lifetime=lifetime, **kept)
     else:
-        token = context_get(context).grant(
-            context_key(context),
-            subject=subject,
-            capabilities=paths,
-            expires_ns=expires_ns,
-            audience=audience,
-            topics=topics,
-            depth=depth,
-        )
-    note("/dms/cap/grant", {"Context": context, "Subject": subject, "Capabilities": list(paths)})
+        token = context_get(context).grant(context_key(context), **asked)
+    _noted("grant", context, asked)
     session.output.json(TokenList((token,)).document())
 
 
@@ -100,38 +77,14 @@ def grant(
     show_default=True,
     help="Whether a token without a chain is made too.",
 )
-def delegate(
-    session: Session,
-    subject: str,
-    paths: tuple[str, ...],
-    context: str,
-    days: float | None,
-    expiry: str,
-    topics: tuple[str, ...],
-    audience: str,
-    depth: int,
-    self_sign: str,
-) -> None:
+def delegate(session: Session, context: str, self_sign: Any, **given: Any) -> None:
     """Print the delegations as a token list. Without --days or --expiry they end with what they rest on."""
-    _check_paths(paths, topics)
-    expires_ns = _expires_ns(days, expiry)
-    subject = _subject(accounts(session), subject)
+    asked = _asked(session, days_else=0.0 if self_sign == "no" else DEFAULT_DAYS, **given)
     from capabilities.contexts import context_get, context_key
     from capabilities.tokens import TokenList
 
-    if self_sign != "no" and not expires_ns:
-        expires_ns = _in(DEFAULT_DAYS)
-    minted = context_get(context).delegate(
-        context_key(context),
-        subject=subject,
-        capabilities=paths,
-        expires_ns=expires_ns,
-        audience=audience,
-        topics=topics,
-        depth=depth,
-        self_sign=self_sign,  # type: ignore[arg-type]  # click has looked at it
-    )
-    note("/dms/cap/delegate", {"Context": context, "Subject": subject, "Capabilities": list(paths)})
+    minted = context_get(context).delegate(context_key(context), self_sign=self_sign, **asked)
+    _noted("delegate", context, asked)
     session.output.json(TokenList(minted).document())
 
 
@@ -180,22 +133,39 @@ def renew(session: Session, number: int) -> None:
     session.output.json(TokenList((token,)).document())
 
 
-def _check_paths(paths: tuple[str, ...], topics: tuple[str, ...]) -> None:
+def _asked(
+    session: Session,
+    *,
+    days_else: float,
+    subject: str,
+    paths: tuple[str, ...],
+    topics: tuple[str, ...],
+    days: float | None,
+    expiry: str,
+    audience: str,
+    depth: int,
+) -> dict[str, Any]:
+    """Return what a token is to say, as contexts take it; mistakes are told before anything is unlocked.
+
+    `days_else`: how long it lasts when nothing is said, 0 for as long as what it rests on.
+    """
     for path in (*paths, *topics):
         if not path.startswith("/") or path != path.strip():
             raise click.UsageError(f"{path!r} is no path; it begins with /")
+    expires_ns = _expires_ns(days, expiry) or (_in(days_else) if days_else else 0)
+    return {
+        "subject": did_of_subject(session, subject),
+        "capabilities": paths,
+        "expires_ns": expires_ns,
+        "audience": audience,
+        "topics": topics,
+        "depth": depth,
+    }
 
 
-def _subject(people: ModuleType, subject: str) -> str:
-    from capabilities.did import DidFault, key_of
-
-    if not subject.startswith("did:"):
-        return str(people.user_get(subject).identity.did)
-    try:
-        key_of(subject)
-    except DidFault as fault:
-        raise Refusal("invalid_did", str(fault), hint="`./dms key did NAME` prints one") from None
-    return subject
+def _noted(verb_: str, context: str, asked: dict[str, Any]) -> None:
+    said = {"Context": context, "Subject": asked["subject"], "Capabilities": list(asked["capabilities"])}
+    note(f"/dms/cap/{verb_}", said)
 
 
 def _in(days: float) -> int:

@@ -16,7 +16,7 @@ from capabilities.models import Identity
 from capabilities.models import Token as TokenRow
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal, not_found
-from capabilities.selectors import CONTEXT, site_context, tokens_of
+from capabilities.selectors import CONTEXT, rows_of, site_context, tokens_of
 from capabilities.tokenform import check_path
 from capabilities.tokens import Token, TokenList
 from node.message import Message
@@ -133,38 +133,30 @@ def cap_anchor(call: Call, request: CapAnchorRequest) -> CapAnchorResponse:
             hint="on the machine itself: ./dms cap anchor --root DID",
             reasons=(Reason("root_not_by_message", "must be empty", "Root"),),
         )
-    require = _tokens(request.require, "Require")
-    _may_trust(call, require)
-    contexts.anchors_add(
-        CONTEXT,
-        require=require,
+    return _anchored(
+        call,
+        require=_tokens(request.require, "Require"),
         provide=_tokens(request.provide, "Provide"),
         revoke=_tokens(request.revoke, "Revoke"),
     )
-    return CapAnchorResponse()
 
 
 @behavior("/dms/cap/require/anchor", request=TokensRequest, response=CapAnchorResponse, changes=True)
 def require_anchor(call: Call, request: TokensRequest) -> CapAnchorResponse:
     """Anchor whose tokens are accepted here."""
-    require = _tokens(request.token, "Token")
-    _may_trust(call, require)
-    contexts.anchors_add(CONTEXT, require=require)
-    return CapAnchorResponse()
+    return _anchored(call, require=_tokens(request.token, "Token"))
 
 
 @behavior("/dms/cap/provide/anchor", request=TokensRequest, response=CapAnchorResponse, changes=True)
 def provide_anchor(call: Call, request: TokensRequest) -> CapAnchorResponse:
     """Anchor what others have given to this node."""
-    contexts.anchors_add(CONTEXT, provide=_tokens(request.token, "Token"))
-    return CapAnchorResponse()
+    return _anchored(call, provide=_tokens(request.token, "Token"))
 
 
 @behavior("/dms/cap/revoke/anchor", request=TokensRequest, response=CapAnchorResponse, changes=True)
 def revoke_anchor(call: Call, request: TokensRequest) -> CapAnchorResponse:
     """Anchor revocations: what they revoke counts no longer, here at once and at other sites soon."""
-    contexts.anchors_add(CONTEXT, revoke=_tokens(request.token, "Token"))
-    return CapAnchorResponse()
+    return _anchored(call, revoke=_tokens(request.token, "Token"))
 
 
 @behavior("/dms/cap/grant", request=CapGrantRequest, response=CapTokensResponse, changes=True)
@@ -255,14 +247,7 @@ def known_key(did: str, field: str = "Who") -> None:
 
 def token_row(number: int, key: str) -> TokenRow:
     """Return the token with this number or key that this node has issued. Raises Refusal."""
-    rows = TokenRow.objects.all()
-    if key:
-        issuer, _, rest = key.partition("#")
-        subject, _, nonce = rest.partition("#")
-        rows = rows.filter(issuer=issuer, subject=subject, nonce=nonce)
-    else:
-        rows = rows.filter(pk=number)
-    row = rows.first()
+    row = (rows_of(key) if key else TokenRow.objects.filter(pk=number)).first()
     if row is None:
         refusal = not_found("token", key or str(number))
         refusal.hint = "`./dms cap list` shows what this node has granted; only its issuer revokes a token"
@@ -284,6 +269,14 @@ def _given(giver: Identity, request: CapGrantRequest, give: Callable[..., Token]
         depth=request.depth,
     )
     return CapTokensResponse(token=TokenList((token,)).document())
+
+
+def _anchored(
+    call: Call, *, require: Iterable[Token] = (), provide: Iterable[Token] = (), revoke: Iterable[Token] = ()
+) -> CapAnchorResponse:
+    _may_trust(call, require)
+    contexts.anchors_add(CONTEXT, require=require, provide=provide, revoke=revoke)
+    return CapAnchorResponse()
 
 
 def _may_trust(call: Call, require: Iterable[Token]) -> None:

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -21,9 +21,10 @@ from capabilities.did import key_of
 from capabilities.keys import PrivateKey
 from capabilities.models import Anchor, Identity
 from capabilities.models import Token as TokenRow
+from capabilities.moments import moment_of
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal
-from capabilities.selectors import CONTEXT, site_identity
+from capabilities.selectors import CONTEXT, rows_of, site_identity
 from capabilities.tokens import Token, TokenList, covered, verify
 from node import invitations
 from node.addresses import AddressRecord
@@ -44,10 +45,6 @@ ACCEPT = "/dms/node/peers/accept"
 NS = 1_000_000_000
 PATIENCE_S = 20.0
 KEPT = timedelta(seconds=NUMBERS.expired_kept_s)
-
-
-def _moment(ns: int) -> datetime:
-    return datetime.fromtimestamp(min(ns / NS, 253_402_300_799), UTC)
 
 
 def _may_give(invoker: Identity, paths: Iterable[str]) -> None:
@@ -134,7 +131,7 @@ def join(call: Call, text: str) -> Joined:
     """Join the site that made the link. Refusal with the reason, from here or from there."""
     link = read(text)
     _may_give(call.invoker, link.asks)
-    gave, fresh = _give(link.did, link.asks, _moment(link.until_ns))
+    gave, fresh = _give(link.did, link.asks, moment_of(link.until_ns))
     record = own_record()
     proof = custody.node_key().sign(invitations.proof_bytes(link.holder, record.signature))
     payload = {
@@ -298,9 +295,7 @@ def _give(did: str, paths: Iterable[str], until: datetime) -> tuple[Token, bool]
 
 
 def _take_back(token: Token, *, sent: bool) -> None:
-    rows = TokenRow.objects.filter(
-        issuer=token.issuer, subject=token.subject, nonce=token.key.rsplit("#", 1)[1]
-    )
+    rows = rows_of(token.key)
     if sent:
         for row in rows:
             services.revoke(row)
@@ -341,5 +336,5 @@ def _anchor(kind: str, token: Token) -> None:
         context=CONTEXT,
         kind=kind,
         key=token.key,
-        defaults={"token": token.document(), "expires_at": _moment(token.expires_ns)},
+        defaults={"token": token.document(), "expires_at": moment_of(token.expires_ns)},
     )

@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from capabilities.inspection import expiry
+from capabilities.moments import moment_of
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from capabilities.tokens import Token, TokenList
@@ -39,7 +39,7 @@ def revocation_out(tokens: Sequence[Token]) -> None:
                 key=token.key,
                 behavior=REVOKE,
                 payload=token.document(),
-                expires_at=min(expiry(token.expires_ns), latest),
+                expires_at=min(moment_of(token.expires_ns), latest),
             )
             for token in tokens
             for pk, did in peers

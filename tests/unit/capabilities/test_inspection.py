@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from capabilities.inspection import expiry, links
+from capabilities.inspection import links
+from capabilities.moments import moment_of
 from capabilities.tokens import TokenFault, TokenList, revoke, verify
 from tests.unit.capabilities.people import DIDS, KEYS, LATER, NOW, SECOND, chain, token
 
@@ -56,7 +57,7 @@ def test_a_revocation_stands_by_itself() -> None:
 
 
 def test_every_expiry_that_a_token_can_hold_is_a_time() -> None:
-    assert (expiry(0).year, expiry(2**64 - 1).year) == (1970, 2554)
+    assert (moment_of(0).year, moment_of(2**64 - 1).year) == (1970, 2554)
 
 
 def test_one_token_and_a_list_of_them_are_both_read() -> None:
