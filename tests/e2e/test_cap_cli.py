@@ -104,6 +104,7 @@ def test_files_and_mistakes(site: Site, contexts: dict[str, str]) -> None:
         assert site.cli("cap", *words, check=False).returncode == 2, words
     for text in ("{", "/nowhere"):
         assert site.cli("cap", "inspect", text, check=False).returncode == 1, text
+    assert "INFO" not in site.cli("user", "invite", "--role", "viewer").stderr
     assert site.cli("key", "delete", "unit-key", "--yes").returncode == 0
     assert (
         "key not found" in site.cli("cap", "grant", "-c", "unit", contexts["me"], "/dms", check=False).stderr
