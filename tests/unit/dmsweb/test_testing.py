@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ def test_pytest_runs_in_several_processes_unless_told_otherwise() -> None:
     assert command(["tests/unit"])[-1] == "tests/unit"
     assert "loadgroup" not in command(["-n0"])
     assert "loadgroup" not in command(["--pdb"])
+
+
+@pytest.mark.xdist_group("together")
+def test_groups_are_kept_together(request: pytest.FixtureRequest) -> None:
+    """The scheduler reads a test's group from its id; a pytest that loses it spreads what is dear over all workers."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        assert request.node.nodeid.endswith("@together")
 
 
 def test_ci_runs_on_both_databases_and_ends_with_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
