@@ -209,12 +209,14 @@ def duplicate_reasons(items: Sequence[LedgerItem]) -> tuple[Reason, ...]:
     return tuple(reasons)
 
 
-def same_demand(line: Resources, asked: Resources) -> bool:
-    """Say whether a line that is there already is the answer to `asked` (sent again)."""
+def same_demand(line: Resources, ports: Sequence[int], asked: LedgerItem) -> bool:
+    """Say whether a line and its ports, static ones first, are the answer to what is `asked` (sent again)."""
     quantities = ("cpu_centicores", "ram_bytes", "disk_bytes")
-    if any(getattr(line, name) != getattr(asked, name) for name in quantities):
+    if any(getattr(line, name) != getattr(asked.resources, name) for name in quantities):
         return False
-    return len(line.gpus) == len(asked.gpus)
+    static = len(asked.static_ports)
+    same_ports = tuple(ports[:static]) == asked.static_ports and len(ports) == static + asked.dynamic_ports
+    return same_ports and len(line.gpus) == len(asked.resources.gpus)
 
 
 def not_onboarded() -> Refusal:

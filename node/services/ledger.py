@@ -294,16 +294,18 @@ def _granted_before(
     wanted = {item.allocation_id: item for item in items}
     granted = {}
     for line in Reservation.objects.filter(allocation_id__in=wanted).order_by("pk").select_for_update():
+        item, amount = wanted[line.allocation_id], amount_of(line)
+        held = PortReservation.objects.filter(node=node, allocation_id=line.allocation_id).order_by("pk")
+        ports = list(held.values_list("port", flat=True))
         ours = line.node_id == node.pk and line.deployment_id == deployment_id
-        if not ours or not rules.same_demand(amount_of(line), wanted[line.allocation_id].resources):
+        if not ours or not rules.same_demand(amount, ports, item):
             raise Refusal(
                 "already_committed",
-                f"allocation {line.allocation_id} is already {line.state} with other resources or elsewhere",
+                f"allocation {line.allocation_id} is already {line.state} with other resources or ports, or elsewhere",
                 status=409,
                 hint="release it first",
             )
-        held = PortReservation.objects.filter(node=node, allocation_id=line.allocation_id).order_by("pk")
-        granted[line.allocation_id] = Granted(amount_of(line), list(held.values_list("port", flat=True)))
+        granted[line.allocation_id] = Granted(amount, ports)
         if line.state == State.COMMITTED:
             Reservation.objects.filter(pk=line.pk).update(expires_at=expires_at)
     return granted

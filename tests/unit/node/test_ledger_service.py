@@ -69,6 +69,9 @@ def test_a_commit_sent_again_answers_the_same_and_takes_nothing_more(node: Node)
     assert first["a"].resources.gpus[0].uuid == "GPU-a"
     with pytest.raises(Refusal, match="already committed"):
         commit(node, LedgerItem("a", SMALL))
+    for ports in ((), 2), ((20_000,), 1), ((20_001,), 2):
+        with pytest.raises(Refusal, match="other resources or ports"):
+            commit(node, LedgerItem("a", item.resources, *ports))
 
 
 def test_a_promise_ends_by_itself(node: Node) -> None:
