@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.working import PATIENCE_S, ensemble, onboard_when_free, reached, shut_down
+from tests.e2e.working import PATIENCE_S, deploy, ensemble, onboard_when_free, reached, shut_down
 from tests.support.collector import collector
 from tests.support.envelopes import client_of
 from tests.support.services import wait_for
@@ -27,6 +27,11 @@ def observed() -> Iterator[Site]:
 
 def lines(site: Site, process: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in site.log(process).splitlines() if line.startswith("{")]
+
+
+def complete(site: Site) -> None:
+    """Have a task done."""
+    reached(site, deploy(site, ensemble("true", kind="task", executor="process")), "Completed")
 
 
 def test_a_request_is_followed_through_every_process(observed: Site) -> None:
@@ -66,19 +71,13 @@ def test_lines_of_all_processes_go_to_a_collector_that_may_die(observed: Site) -
                 if attribute["key"] == "dms.process"
             }
 
-        def submit() -> str:
-            tree = ensemble("true", kind="task", executor="process")
-            with client_of(observed, observed.token) as http:
-                answer = http.post("/dms/node/deployment/new", json={"Ensemble": json.dumps(tree)})
-            return str(answer.raise_for_status().json()["EnsembleID"])
-
         def both() -> bool:
-            reached(observed, submit(), "Completed")
+            complete(observed)
             return processes() >= {"web", "worker"}
 
         wait_for(both, timeout_s=PATIENCE_S, what="lines of both", every_s=0.5)
         target.stop()
-        reached(observed, submit(), "Completed")
+        complete(observed)
     shown = observed.json("logger")
     assert shown["api_key"] == "(set)"
     assert shown["api_key"] != "k"
@@ -106,6 +105,7 @@ def test_the_figures_are_of_all_processes_and_for_those_who_may(observed: Site) 
         return found
 
     assert httpx.get(f"{observed.url}/metrics", timeout=30, trust_env=False).status_code == 401
+    complete(observed)
     site = figures()
     assert site['dms_cores{state="onboarded"}'] == 1.0
     assert site['dms_deployments{status="Completed"}'] >= 1

@@ -123,7 +123,8 @@ def _marked(collection: str, deployment: str) -> list[str]:
     client = docker.from_env()
     options: dict[str, Any] = {"filters": {"label": f"dms.deployment={deployment}"}}
     if collection == "containers":
-        options["all"] = True
+        # One that goes while the list is read is gone.
+        options |= {"all": True, "ignore_removed": True}
     try:
         return [str(found.id) for found in getattr(client, collection).list(**options)]
     finally:
