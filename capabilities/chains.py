@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Container, Iterable
 
 from capabilities.did import DidFault, key_of
+from capabilities.keys import KeyType, PublicKey
+from capabilities.numbers import NUMBERS
 from capabilities.recent import Recent
 from capabilities.tokenform import Token, TokenFault
 
@@ -96,6 +98,9 @@ def verify(
     for link in fresh:
         if link.action != "revoke" and link.chain is not None:
             check_link(link, link.chain)
+    if fresh:
+        # Over all of it, known or not: whether a token counts must not depend on what was seen before.
+        _check_wallets(links)
     for link in reversed(fresh):
         check_signature(link)
         if cache is not None:
@@ -104,12 +109,29 @@ def verify(
 
 def check_signature(token: Token) -> None:
     """Return when the issuer signed the token; TokenFault else."""
-    try:
-        key = key_of(token.issuer)
-    except DidFault as fault:
-        raise _refused("issuer", f"{token.issuer} has no key to check: {fault.detail}") from None
+    key = _key_of_issuer(token)
+    if key.type is KeyType.Eth:
+        _check_wallets((token,))
     if not key.verify(token.signed_bytes(), token.signature):
         raise _refused("signature", f"signature verification failed on the token of {token.issuer}")
+
+
+def _key_of_issuer(token: Token) -> PublicKey:
+    try:
+        return key_of(token.issuer)
+    except DidFault as fault:
+        raise _refused("issuer", f"{token.issuer} has no key to check: {fault.detail}") from None
+
+
+def _check_wallets(links: Iterable[Token]) -> None:
+    """Refuse more by Ethereum keys than is hashed for a stranger."""
+    signed = (len(link.signed_bytes()) for link in links if _key_of_issuer(link).type is KeyType.Eth)
+    if (size := sum(signed)) > NUMBERS.token_wallet_max_bytes:
+        raise _refused(
+            "size",
+            f"Ethereum keys signed {size} bytes of the chain, {NUMBERS.token_wallet_max_bytes} are allowed",
+            "Fewer paths, or a shorter chain.",
+        )
 
 
 def check_link(child: Token, parent: Token) -> None:

@@ -2,7 +2,7 @@
 
 Ed25519 goes through libsodium (PyNaCl), which refuses low-order keys that other libraries accept. secp256k1
 signs SHA-256 and writes DER, libp2p's convention. Ethereum and Cardano keys stand behind DIDs only: they
-verify what a wallet signed and never sign here.
+verify what a wallet signed and never sign here. Signatures of secp256k1 keys count in one form only: strict DER, low S.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from base64 import b32decode, b32encode
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Self
+from typing import Protocol, Self
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
@@ -29,7 +29,6 @@ from capabilities import wallets
 from capabilities.base58 import b58decode, b58encode
 from capabilities.refusal import Refusal
 
-_SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 _IDENTITY_MAX = 42
 _TEXT_MAX = 512
 
@@ -116,6 +115,8 @@ class PublicKey:
                 return False
             return True
         if self.type is KeyType.Secp256k1:
+            if not wallets.canonical(signature):
+                return False
             try:
                 _point(self.raw).verify(signature, message, ec.ECDSA(hashes.SHA256()))
             except InvalidSignature:
@@ -178,6 +179,17 @@ def _of_peer_id(text: str) -> PublicKey:
     return _unmarshal(data[2:])
 
 
+class Signer(Protocol):
+    """Whatever signs with one key: a private key in memory, or a device that keeps it."""
+
+    @property
+    def public(self) -> PublicKey:
+        """The public half."""
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the signature over `message`; Refusal when it is not to be had."""
+
+
 class PrivateKey:
     """A private key that signs: Ed25519 (`raw` is the 32-byte seed) or secp256k1 (the 32-byte scalar)."""
 
@@ -208,7 +220,7 @@ class PrivateKey:
         """Return a fresh key."""
         while True:
             raw = random_bytes(32)
-            if kind is not KeyType.Secp256k1 or 0 < int.from_bytes(raw, "big") < _SECP256K1_ORDER:
+            if kind is not KeyType.Secp256k1 or 0 < int.from_bytes(raw, "big") < wallets.ORDER:
                 return cls(kind, raw)
 
     def sign(self, message: bytes) -> bytes:
@@ -216,7 +228,7 @@ class PrivateKey:
         if isinstance(self._secret, bytes):
             return crypto_sign(message, self._secret)[:64]
         r, s = decode_dss_signature(self._secret.sign(message, ec.ECDSA(hashes.SHA256())))
-        return encode_dss_signature(r, min(s, _SECP256K1_ORDER - s))
+        return encode_dss_signature(r, min(s, wallets.ORDER - s))
 
     def marshal(self) -> bytes:
         """Return libp2p's protobuf of the private key. Handle like the key itself."""

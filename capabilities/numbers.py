@@ -25,6 +25,13 @@ class Numbers:
     context_file_max_bytes: int = 4_194_304
     saved_contexts_kept: int = 5
     token_max_paths: int = 128
+    # What Ethereum keys have signed in one chain: their hash is computed in Python, over what a stranger sends.
+    token_wallet_max_bytes: int = 4_096
+    # Hardware wallets: what their program may take, and how long a person may look at the device.
+    ledger_key_timeout_s: float = 30.0
+    ledger_sign_timeout_s: float = 120.0
+    ledger_output_max_bytes: int = 16_384
+    ledger_aliases_max_bytes: int = 65_536
     mailbox_depth: int = 100
     mailbox_workers: int = 8
     public_limit_allow: int = 4096

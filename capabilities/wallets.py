@@ -5,14 +5,22 @@ Both come from outside signers (a Ledger, a browser wallet) and only ever verify
 
 from __future__ import annotations
 
+import struct
+
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    Prehashed,
+    decode_dss_signature,
+    encode_dss_signature,
+)
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from nacl.bindings import crypto_sign_open
 from nacl.exceptions import CryptoError
 
+ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141  # of secp256k1's group
+_DER_MAX = 72
 _MASK = (1 << 64) - 1
 _RATE = 136
 _COSE_MAX = 65_536
@@ -23,8 +31,20 @@ def compressed(key: ec.EllipticCurvePublicKey) -> bytes:
     return key.public_bytes(Encoding.X962, PublicFormat.CompressedPoint)
 
 
-def _turn(word: int, by: int) -> int:
-    return (word << by | word >> (64 - by)) & _MASK if by else word
+def compressed_of(raw: bytes) -> bytes:
+    """Return the 33 bytes of a point of secp256k1 given in 33 or 65; ValueError for anything else."""
+    return compressed(ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), raw))
+
+
+def canonical(signature: bytes) -> bool:
+    """Return whether `signature` is strict DER with the lower of the two S: each signature has one form only."""
+    if len(signature) > _DER_MAX:
+        return False
+    try:
+        r, s = decode_dss_signature(signature)
+    except ValueError:
+        return False
+    return 0 < r < ORDER and 0 < s <= ORDER // 2 and encode_dss_signature(r, s) == signature
 
 
 def _round_constants() -> tuple[int, ...]:
@@ -40,48 +60,66 @@ def _round_constants() -> tuple[int, ...]:
     return tuple(constants)
 
 
-def _rotations() -> dict[tuple[int, int], int]:
-    """Walk rho's path through the lanes; lane (0, 0) stays where it is."""
+def _moves() -> tuple[tuple[int, int, int, int], ...]:
+    """Return rho and pi, for each lane in its new place: where it comes from, its column, and its turn both ways."""
     offsets, x, y = {(0, 0): 0}, 1, 0
     for step in range(24):
         offsets[x, y] = (step + 1) * (step + 2) // 2 % 64
         x, y = y, (2 * x + 3 * y) % 5
-    return offsets
+    moves = {}
+    for (x, y), offset in offsets.items():
+        moves[y + 5 * ((2 * x + 3 * y) % 5)] = (x + 5 * y, x, offset, 64 - offset)
+    return tuple(moves[lane] for lane in range(25))
 
 
 _CONSTANTS = _round_constants()
-_OFFSETS = _rotations()
+_MOVES = _moves()
+_NEXT = tuple((lane, lane // 5 * 5 + (lane + 1) % 5, lane // 5 * 5 + (lane + 2) % 5) for lane in range(25))
 
 
-def _permute(lanes: dict[tuple[int, int], int]) -> dict[tuple[int, int], int]:
+def _permute(a: list[int]) -> list[int]:
+    # Written for speed: whoever sends a token decides how much is hashed.
     for constant in _CONSTANTS:
-        parity = [lanes[x, 0] ^ lanes[x, 1] ^ lanes[x, 2] ^ lanes[x, 3] ^ lanes[x, 4] for x in range(5)]
-        mixed = [parity[x - 1] ^ _turn(parity[(x + 1) % 5], 1) for x in range(5)]
-        moved = {
-            (y, (2 * x + 3 * y) % 5): _turn(lane ^ mixed[x], _OFFSETS[x, y]) for (x, y), lane in lanes.items()
-        }
-        lanes = {
-            (x, y): lane ^ (~moved[(x + 1) % 5, y] & moved[(x + 2) % 5, y]) for (x, y), lane in moved.items()
-        }
-        lanes[0, 0] ^= constant
-    return lanes
+        v, w, x, y, z = [a[i] ^ a[i + 5] ^ a[i + 10] ^ a[i + 15] ^ a[i + 20] for i in (0, 1, 2, 3, 4)]
+        mixed = (
+            z ^ (w << 1 & _MASK | w >> 63),
+            v ^ (x << 1 & _MASK | x >> 63),
+            w ^ (y << 1 & _MASK | y >> 63),
+            x ^ (z << 1 & _MASK | z >> 63),
+            y ^ (v << 1 & _MASK | v >> 63),
+        )
+        b = [
+            (lane := a[source] ^ mixed[column]) << left & _MASK | lane >> right
+            for source, column, left, right in _MOVES
+        ]
+        a = [b[i] ^ (~b[j] & b[k]) for i, j, k in _NEXT]
+        a[0] ^= constant
+    return a
 
 
 def keccak256(data: bytes) -> bytes:
     """Return Keccak-256 with the original padding, which hashlib's SHA3 does not offer."""
     padded = bytearray(data + b"\x01" + bytes(-(len(data) + 1) % _RATE))
     padded[-1] |= 0x80
-    lanes = {(x, y): 0 for y in range(5) for x in range(5)}
-    for start in range(0, len(padded), _RATE):
-        for index in range(_RATE // 8):
-            word = int.from_bytes(padded[start + 8 * index : start + 8 * index + 8], "little")
-            lanes[index % 5, index // 5] ^= word
+    lanes = [0] * 25
+    for block in struct.iter_unpack("<17Q", padded):
+        lanes[:17] = [lane ^ word for lane, word in zip(lanes, block, strict=False)]
         lanes = _permute(lanes)
-    return b"".join(lanes[x, 0].to_bytes(8, "little") for x in range(4))
+    return struct.pack("<4Q", *lanes[:4])
+
+
+def ethereum_address(raw: bytes) -> str:
+    """Return the address of the key `raw` (33 bytes), its letters' case telling mistakes (EIP-55)."""
+    point = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256K1(), raw)
+    digits = keccak256(point.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint)[1:])[-20:].hex()
+    check = keccak256(digits.encode()).hex()
+    return "0x" + "".join(d.upper() if c >= "8" else d for d, c in zip(digits, check, strict=False))
 
 
 def ethereum_verify(key: ec.EllipticCurvePublicKey, message: bytes, signature: bytes) -> bool:
     """Return whether DER `signature` is the key's over `message` as a personal message."""
+    if not canonical(signature):
+        return False
     digest = keccak256(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
     try:
         key.verify(signature, digest, ec.ECDSA(Prehashed(hashes.SHA256())))

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capabilities.did import did_of
+from capabilities.numbers import NUMBERS
 from capabilities.tokens import (
     ChainCache,
     Token,
@@ -19,12 +21,13 @@ from capabilities.tokens import (
     allow_invocation,
     anchored,
     implies,
+    issue,
     revoke,
     self_signed,
     subsumes,
     verify,
 )
-from tests.unit.capabilities.people import DIDS, KEYS, LATER, NOW, SECOND, chain, signed_by, token
+from tests.unit.capabilities.people import DIDS, KEYS, LATER, NOW, SECOND, Wallet, chain, signed_by, token
 
 SEGMENTS = st.lists(st.sampled_from(["dms", "node", "peers", "x"]), min_size=1, max_size=4)
 PATHS = SEGMENTS.map(lambda parts: "/" + "/".join(parts)) | st.just("/")
@@ -289,3 +292,33 @@ def test_subsumption_looks_at_topics_too() -> None:
     assert not subsumes(wide, token("org", "bob", "/dms"))
     assert not subsumes(token("org", "unit", "/dms"), wide)
     assert not subsumes(token("org", "unit", "/dms", depth=1), token("org", "unit", "/dms"))
+
+
+def test_ethereum_keys_sign_a_bounded_part_of_a_chain() -> None:
+    """Their hash takes long, and a stranger says over how much it goes."""
+    wallet = Wallet()
+    did = did_of(wallet.public)
+
+    def link(parent: Token | None, paths: int) -> Token:
+        return issue(
+            wallet,
+            action="delegate",
+            subject=did,
+            capabilities=[f"/dms/{number:040}" for number in range(paths)],
+            expires_ns=LATER,
+            chain=parent,
+        )
+
+    leaf = link(link(None, 20), 20)
+    sizes = [len(one.signed_bytes()) for one in leaf.links()]
+    assert sum(sizes) < NUMBERS.token_wallet_max_bytes
+    verify(leaf, now_ns=NOW)
+    longer = link(leaf, 20)
+    assert len(longer.signed_bytes()) < NUMBERS.token_wallet_max_bytes
+    assert fault_of(longer).check == "size"
+    # What has been seen before makes no difference.
+    cache = ChainCache()
+    verify(leaf, now_ns=NOW, cache=cache)
+    with pytest.raises(TokenFault, match="are allowed"):
+        verify(longer, now_ns=NOW, cache=cache)
+    assert fault_of(link(None, 90)).check == "size"

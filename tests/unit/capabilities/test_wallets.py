@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.asymmetric.utils import (
+    decode_dss_signature,
+    encode_dss_signature,
+)
 
-from capabilities.keys import KeyType, PrivateKey, PublicKey
-from capabilities.wallets import compressed, keccak256
+from capabilities.keys import KeyType, PrivateKey, PublicKey, Signer
+from capabilities.wallets import ORDER, compressed, ethereum_address, keccak256
+from tests.unit.capabilities.people import Wallet
 
 
 @pytest.mark.parametrize(
@@ -28,14 +31,39 @@ def test_keccak_over_more_than_one_block() -> None:
 
 
 def test_ethereum() -> None:
-    wallet = ec.generate_private_key(ec.SECP256K1())
-    key = PublicKey(KeyType.Eth, compressed(wallet.public_key()))
-    digest = keccak256(b"\x19Ethereum Signed Message:\n5hello")
-    signature = wallet.sign(digest, ec.ECDSA(Prehashed(hashes.SHA256())))
+    wallet = Wallet()
+    key, signature = wallet.public, wallet.sign(b"hello")
     assert key.verify(b"hello", signature)
     assert not key.verify(b"hallo", signature)
-    plain = wallet.sign(b"hello", ec.ECDSA(hashes.SHA256()))
-    assert not key.verify(b"hello", plain)
+    # The two kinds of key do not take each other's signatures.
+    assert not key.verify(b"hello", wallet.plain.sign(b"hello"))
+    assert not wallet.plain.public.verify(b"hello", signature)
+
+
+def test_ethereum_as_others_sign() -> None:
+    """The example of web3.js's documentation."""
+    wallet = ec.derive_private_key(
+        0x4C0883A69102937D6231471B5DBB6204FE5129617082792AE468D01A3F362318, ec.SECP256K1()
+    )
+    key = PublicKey(KeyType.Eth, compressed(wallet.public_key()))
+    assert ethereum_address(key.raw) == "0x2c7536E3605D9C16a7a3D7b1898e529396a65c23"
+    r = 0xB91467E570A6466AA9E9876CBCD013BABA02900B8979D43FE208A4A4F339F5FD
+    s = 0x6007E74CD82E037B800186422FC2DA167C747EF045E5D18A5F5D4300F8E1A029
+    assert key.verify(b"Some data", encode_dss_signature(r, s))
+
+
+@pytest.mark.parametrize("signer", [Wallet(), Wallet().plain], ids=["ethereum", "secp256k1"])
+def test_a_signature_has_one_form(signer: Signer) -> None:
+    key, good = signer.public, signer.sign(b"m")
+    assert key.verify(b"m", good)
+    r, s = decode_dss_signature(good)
+    raw = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    padded = b"\x30" + bytes([good[1] + 1, 0x02, good[3] + 1, 0]) + good[4:]
+    long = b"\x30\x81" + good[1:]
+    for other in (encode_dss_signature(r, ORDER - s), raw, raw + b"\x1b", padded, long, good + b"\x00", b""):
+        assert not key.verify(b"m", other)
+    for cut in range(len(good)):
+        assert not key.verify(b"m", good[:cut])
 
 
 def _cose(protected: bytes, signature: bytes, payload: bytes = b"\xf6") -> bytes:
