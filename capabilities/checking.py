@@ -27,8 +27,13 @@ class Answer:
     commands: tuple[str, ...] = ()
 
 
-def here(context: CapabilityContext, who: str, can: str, held: Iterable[Token], now_ns: int) -> Answer:
-    """Say whether the node of `context` lets `who` invoke `can`; `held` are the tokens it has itself given her."""
+def here(
+    context: CapabilityContext, who: str, can: str, held: Iterable[Token], now_ns: int, option: str = ""
+) -> Answer:
+    """Say whether the node of `context` lets `who` invoke `can`; `held` are the tokens it has itself given her.
+
+    `option` is what the suggested command needs to mean this context.
+    """
     decision = permits(context, who, can, held, now_ns)
     if decision.allowed:
         return Answer(True, decision.why, tuple(decision.token.links()) if decision.token else ())
@@ -37,7 +42,7 @@ def here(context: CapabilityContext, who: str, can: str, held: Iterable[Token], 
         if anchor.subject == who:
             why = f"what {who} signs itself is accepted for it (a require anchor)"
             return Answer(True, why, tuple(anchor.links()))
-    grant = f"here: ./dms cap grant {who} {can}"
+    grant = f"here: ./dms cap grant {option}{who} {can}"
     others = dict.fromkeys(anchor.subject for anchor in accepted)
     missing = f"a token for {can} that names {who}, of this node or of one of its roots"
     if others:

@@ -2,6 +2,9 @@
 
 What is added is verified first, all of it, and written in one transaction: the first fault leaves everything as it
 was. Contexts can be written to and read from the reference's `.cap` files.
+
+A context of a hardware wallet is called `ledger:<account>`; `ledger` and `ledger:<alias>` mean it too. The device is
+asked for its key when the context is made, and for signatures; everything else goes without it.
 """
 
 from __future__ import annotations
@@ -17,12 +20,13 @@ from pathlib import Path
 from django.conf import settings
 from django.db import transaction
 
-from capabilities import custody, keystore, selectors
+from capabilities import custody, hardware, keystore, selectors
 from capabilities.anchors import Anchors, parse_context
 from capabilities.context import KNOWN_CHAINS, CapabilityContext
+from capabilities.device import LedgerKey, ledger_key
 from capabilities.did import did_of, key_of
 from capabilities.gojson import loads
-from capabilities.keys import PrivateKey
+from capabilities.keys import KeyType, Signer
 from capabilities.models import Anchor, Context
 from capabilities.moments import moment_of
 from capabilities.numbers import NUMBERS
@@ -35,8 +39,17 @@ Kind = Anchor.Kind
 
 
 def context_new(name: str, key_name: str = "") -> Context:
-    """Make the context `name` of the key `key_name` of the keystore, else of the key of the same name."""
-    if not _NAME.fullmatch(name) or name == selectors.CONTEXT:
+    """Make the context `name` of the key `key_name` of the keystore, else of the key of the same name.
+
+    Either may be a key on the hardware wallet, which is asked for its public half.
+    """
+    name, key_name = name_of(name), name_of(key_name)
+    if hardware.is_ledger_context(name):
+        if key_name not in ("", name):
+            raise Refusal(
+                "invalid_context", f"the key of {name} is on the hardware wallet", hint="omit --key"
+            )
+    elif not _NAME.fullmatch(name) or name == selectors.CONTEXT:
         raise Refusal(
             "invalid_context",
             f"{name[:64]!r} cannot be the name of a new context",
@@ -53,6 +66,20 @@ def context_new(name: str, key_name: str = "") -> Context:
     return row
 
 
+def name_of(name: str) -> str:
+    """Return the name under which the context (or key) `name` is kept: a hardware wallet's has several."""
+    if not hardware.is_ledger_context(name):
+        return name
+    return hardware.ledger_context(name, hardware.aliases_read(settings.DMS_HOME.path(hardware.FILE)))
+
+
+def ledger_did(name: str) -> str:
+    """Return whose the hardware wallet's context `name` is; the device is asked when there is none yet."""
+    name = name_of(name)
+    did = Context.objects.filter(name=name).values_list("did", flat=True).first()
+    return did or did_of(_unlock(name).public)
+
+
 def context_names() -> list[str]:
     """Return the names of all contexts, the node's own first."""
     return [selectors.CONTEXT, *Context.objects.order_by("name").values_list("name", flat=True)]
@@ -62,6 +89,7 @@ def context_get(name: str) -> CapabilityContext:
     """Return a context with its unexpired anchors; Refusal when there is none of that name."""
     if name == selectors.CONTEXT:
         return selectors.site_context()
+    name = name_of(name)
     did = Context.objects.filter(name=name).values_list("did", flat=True).first()
     if did is None:
         refusal = not_found("context", name)
@@ -73,17 +101,21 @@ def context_get(name: str) -> CapabilityContext:
 
 def anchors_of(name: str) -> tuple[str, Anchors]:
     """Return whose context it is and what it holds, revocations as tokens, without what has expired."""
+    name = name_of(name)
     return context_get(name).did, _anchors(name).unexpired(time.time_ns())
 
 
-def context_key(name: str) -> PrivateKey:
-    """Return the private key of a context: the node's, or one from the keystore."""
+def context_key(name: str) -> Signer:
+    """Return what signs for a context: the node's key, one from the keystore, or one on the hardware wallet."""
     if name == selectors.CONTEXT:
         return custody.node_key()
-    key_name = Context.objects.filter(name=name).values_list("key_name", flat=True).first()
-    if key_name is None:
+    row = Context.objects.filter(name=name_of(name)).first()
+    if row is None:
         raise not_found("context", name)
-    return _unlock(key_name)
+    if key_of(row.did).type is KeyType.Eth:  # which no keystore holds
+        # The device is not asked whose it is: what it signs is checked with the key that the context is known by.
+        return LedgerKey(key_of(row.did), hardware.ledger_index(row.key_name, {}))
+    return _unlock(row.key_name)
 
 
 def anchors_add(
@@ -98,6 +130,7 @@ def anchors_add(
 
     What no longer verifies after that (a revocation among the new ones) is dropped.
     """
+    name = name_of(name)
     roots, require, provide, revoke = tuple(roots), tuple(require), tuple(provide), tuple(revoke)
     for did in roots:
         key_of(did)
@@ -120,6 +153,7 @@ def anchors_remove(
     revoke: Iterable[Token | str] = (),
 ) -> int:
     """Take anchors out of a context; return how many there were of them."""
+    name = name_of(name)
     with transaction.atomic():
         context_get(name)
         held = _anchors(name, lock=True)
@@ -132,6 +166,7 @@ def context_save(name: str) -> Path:
 
     Whoever reads sees the old file or the new one; of earlier ones a few are kept beside it.
     """
+    name = name_of(name)
     did, anchors = anchors_of(name)
     path: Path = settings.DMS_HOME.path("cap", f"{name}.cap")
     if path.exists():
@@ -159,7 +194,9 @@ def context_load(name: str, data: bytes) -> Anchors:
     )
 
 
-def _unlock(key_name: str) -> PrivateKey:
+def _unlock(key_name: str) -> Signer:
+    if hardware.is_ledger_context(key_name):
+        return ledger_key(hardware.ledger_index(key_name, {}))
     if key_name == custody.KEY_NAME:
         return custody.node_key()
     return keystore.unseal(keystore.read(custody.key_path(key_name)), custody.passphrase())

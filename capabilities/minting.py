@@ -7,7 +7,7 @@ from typing import Literal
 
 from capabilities.chains import allow_delegation, anchored
 from capabilities.did import did_of
-from capabilities.keys import PrivateKey
+from capabilities.keys import Signer
 from capabilities.tokenform import Token, TokenFault, TokenList, issue, revoke
 
 SelfSign = Literal["no", "also", "only"]
@@ -26,7 +26,7 @@ class Minting:
         """Return the tokens from messages that name `subject`."""
         raise NotImplementedError
 
-    def _own(self, key: PrivateKey) -> PrivateKey:
+    def _own(self, key: Signer) -> Signer:
         if did_of(key.public) != self.did:
             raise TokenFault(
                 "bad_context",
@@ -37,7 +37,7 @@ class Minting:
 
     def grant(
         self,
-        key: PrivateKey,
+        key: Signer,
         *,
         subject: str,
         capabilities: Iterable[str],
@@ -61,7 +61,7 @@ class Minting:
 
     def delegate(
         self,
-        key: PrivateKey,
+        key: Signer,
         *,
         subject: str,
         capabilities: Iterable[str],
@@ -111,13 +111,13 @@ class Minting:
             )
         return tuple(minted)
 
-    def revoke(self, key: PrivateKey, token: Token) -> Token:
+    def revoke(self, key: Signer, token: Token) -> Token:
         """Return the revocation of a token that we issued."""
         return revoke(self._own(key), token)
 
     def provide(
         self,
-        key: PrivateKey,
+        key: Signer,
         *,
         target_did: str,
         own_id: str,
@@ -155,7 +155,7 @@ class Minting:
         return TokenList(tuple(minted)).encode()
 
     def provide_broadcast(
-        self, key: PrivateKey, *, own_id: str, topic: str, expires_ns: int, capabilities: Iterable[str]
+        self, key: Signer, *, own_id: str, topic: str, expires_ns: int, capabilities: Iterable[str]
     ) -> bytes:
         """Return the tokens that go with a broadcast on `topic`, encoded."""
         capabilities = tuple(capabilities)
@@ -166,7 +166,7 @@ class Minting:
 
     def _all(
         self,
-        key: PrivateKey,
+        key: Signer,
         parents: Iterable[Token],
         action: str,
         subject: str,
@@ -195,7 +195,7 @@ class Minting:
 
     def _chained(
         self,
-        key: PrivateKey,
+        key: Signer,
         parent: Token,
         action: str,
         subject: str,

@@ -26,7 +26,7 @@ from capabilities.gojson import (
     texts_of,
     uint64_of,
 )
-from capabilities.keys import PrivateKey
+from capabilities.keys import Signer
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal
 
@@ -246,7 +246,7 @@ def _check_paths(token: Token) -> None:
 
 
 def issue(
-    private_key: PrivateKey,
+    private_key: Signer,
     *,
     action: str,
     subject: str,
@@ -286,7 +286,7 @@ def issue(
     return replace(token, signature=private_key.sign(token.signed_bytes()))
 
 
-def revoke(private_key: PrivateKey, token: Token) -> Token:
+def revoke(private_key: Signer, token: Token) -> Token:
     """Return the revocation of `token`, which only its issuer may sign; TokenFault for anybody else."""
     if did_of(private_key.public) != token.issuer:
         raise TokenFault(

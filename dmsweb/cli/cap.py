@@ -31,7 +31,7 @@ cap = verbs("cap", help="Who may do what: contexts, anchors, grants, and why not
 
 def context_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add -c/--context."""
-    help = "The capability context; dms is the node's own."
+    help = "The capability context; dms is the node's own, ledger[:ACCOUNT|:ALIAS] a hardware wallet's."
     return click.option("-c", "--context", default=NODE, show_default=True, help=help)(command)
 
 
@@ -57,10 +57,14 @@ def chosen(given: dict[str, str | None]) -> tuple[str, str]:
 
 
 def did_of_subject(session: Session, subject: str) -> str:
-    """Return the DID that `subject` is, or that of the account of this name. Raises Refusal."""
+    """Return the DID that `subject` is, or that of the account or the wallet's key of this name. Raises Refusal."""
     people = accounts(session)
+    from capabilities.contexts import ledger_did
     from capabilities.did import DidFault, key_of
 
+    # With the colon only, which no account's name has: somebody may be called `ledger`.
+    if subject.startswith("ledger:"):
+        return ledger_did(subject)
     if not subject.startswith("did:"):
         return str(people.user_get(subject).identity.did)
     try:
@@ -91,13 +95,20 @@ def read_tokens(text: str) -> tuple[Token, ...]:
 
 def note(path: str, request: dict[str, Any]) -> None:
     """Write what was done at the machine itself into the audit log."""
+    from capabilities.contexts import name_of
     from capabilities.selectors import site_identity
     from capabilities.services import audit
 
+    if "Context" in request:
+        request = request | {"Context": name_of(request["Context"])}
     audit(actor=site_identity().did, path=path, outcome="allowed", source="cli", request=request)
 
 
-@verb("new", help="Make a context for a key of the keystore; the key is made when there is none.", group=cap)
+@verb(
+    "new",
+    help="Make a context for a key: of the keystore, made when there is none, or on a hardware wallet.",
+    group=cap,
+)
 @click.argument("name")
 @click.option("--key", "key_name", default="", metavar="KEY", help="Its key, if it is named otherwise.")
 def new(session: Session, name: str, key_name: str) -> None:
@@ -105,15 +116,15 @@ def new(session: Session, name: str, key_name: str) -> None:
     accounts(session)
     from capabilities import keystore
     from capabilities.contexts import context_new
+    from capabilities.hardware import is_ledger_context
     from capabilities.keys import PrivateKey
     from dmsweb.cli.key import key_path, passphrase_of
 
-    path = key_path(session, key_name or name)
-    if not path.exists():
-        sealed = keystore.seal(key_name or name, PrivateKey.generate(), passphrase_of(session))
-        keystore.write(path, sealed)
+    wanted = key_name or name
+    if not is_ledger_context(wanted) and not (path := key_path(session, wanted)).exists():
+        keystore.write(path, keystore.seal(wanted, PrivateKey.generate(), passphrase_of(session)))
     made = context_new(name, key_name)
-    note("/dms/cap/new", {"Context": name, "DID": made.did})
+    note("/dms/cap/new", {"Context": made.name, "DID": made.did})
     session.show({"name": made.name, "did": made.did}, lambda out: out.line(made.did))
 
 

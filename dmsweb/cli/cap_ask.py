@@ -8,21 +8,22 @@ from typing import Any
 
 import click
 
-from dmsweb.cli.cap import cap, did_of_subject, read_tokens
+from dmsweb.cli.cap import NODE, cap, context_option, did_of_subject, read_tokens
 from dmsweb.cli.output import EXIT_FAILED, Output
 from dmsweb.cli.session import Session, verb
 
 
 @verb("check", help="May WHO invoke PATH? Yes with the chain, or no with what is missing.", group=cap)
+@context_option
 @click.option("--who", required=True, metavar="DID", help="A DID, or an account of this site.")
 @click.option("--can", required=True, metavar="PATH", help="Capability path, such as a behavior.")
 @click.option("--on", default="", metavar="NODE", help="DID of another node; else here.")
-def check(session: Session, who: str, can: str, on: str) -> None:
+def check(session: Session, context: str, who: str, can: str, on: str) -> None:
     """Exit 1 when it is not allowed."""
     who = did_of_subject(session, who)
     from node.behaviors.cap import answered
 
-    answer = answered(who, can, on).wire()
+    answer = answered(who, can, on, "" if context == NODE else context).wire()
     session.show(answer, lambda out: _told(out, answer))
     if not answer["Allowed"]:
         session.exit(EXIT_FAILED)

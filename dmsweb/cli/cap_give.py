@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,6 +14,9 @@ from capabilities.refusal import not_found
 from dmsweb.cli.cap import NODE, cap, context_option, did_of_subject, note, read_tokens
 from dmsweb.cli.session import Session, verb
 from dmsweb.cli.user import accounts
+
+if TYPE_CHECKING:
+    from capabilities.keys import Signer
 
 DAY_S = 86_400
 NS = 1_000_000_000
@@ -50,7 +53,7 @@ def grant(session: Session, context: str, **given: Any) -> None:
     """
     asked = _asked(session, days_else=DEFAULT_DAYS, **given)
     from capabilities import services
-    from capabilities.contexts import context_get, context_key
+    from capabilities.contexts import context_get
     from capabilities.selectors import site_identity
     from capabilities.tokens import TokenList
 
@@ -59,7 +62,7 @@ def grant(session: Session, context: str, **given: Any) -> None:
         kept = {name: asked[name] for name in ("subject", "capabilities", "topics", "depth")}
         token = services.grant(site_identity(), lifetime=lifetime, **kept)
     else:
-        token = context_get(context).grant(context_key(context), **asked)
+        token = context_get(context).grant(_signer(session, context), **asked)
     _noted("grant", context, asked)
     session.output.json(TokenList((token,)).document())
 
@@ -80,10 +83,10 @@ def grant(session: Session, context: str, **given: Any) -> None:
 def delegate(session: Session, context: str, self_sign: Any, **given: Any) -> None:
     """Print the delegations as a token list. Without --days or --expiry they end with what they rest on."""
     asked = _asked(session, days_else=0.0 if self_sign == "no" else DEFAULT_DAYS, **given)
-    from capabilities.contexts import context_get, context_key
+    from capabilities.contexts import context_get
     from capabilities.tokens import TokenList
 
-    minted = context_get(context).delegate(context_key(context), self_sign=self_sign, **asked)
+    minted = context_get(context).delegate(_signer(session, context), self_sign=self_sign, **asked)
     _noted("delegate", context, asked)
     session.output.json(TokenList(minted).document())
 
@@ -99,7 +102,7 @@ def revoke(session: Session, context: str, tokens: str) -> None:
     """Revoke what the context's key has issued. A token given as JSON is answered with its revocation."""
     accounts(session)
     from capabilities import services
-    from capabilities.contexts import anchors_add, context_get, context_key
+    from capabilities.contexts import anchors_add, context_get
     from capabilities.models import Token
     from capabilities.tokens import TokenList
 
@@ -112,7 +115,7 @@ def revoke(session: Session, context: str, tokens: str) -> None:
         session.show({"id": row.pk, "revoked": True}, lambda out: out.line(f"revoked {row.pk}"))
         return
     found = context_get(context)
-    key = context_key(context)
+    key = _signer(session, context)
     revocations = tuple(found.revoke(key, one) for one in read_tokens(tokens))
     anchors_add(context, revoke=revocations)
     note("/dms/cap/revoke", {"Context": context, "Keys": [one.key for one in revocations]})
@@ -161,6 +164,17 @@ def _asked(
         "topics": topics,
         "depth": depth,
     }
+
+
+def _signer(session: Session, context: str) -> Signer:
+    """Return what signs for the context; where that is a device, say that somebody has to look at it."""
+    from capabilities.contexts import context_key
+    from capabilities.device import LedgerKey
+
+    key = context_key(context)
+    if isinstance(key, LedgerKey):
+        session.output.log(f"confirm on the hardware wallet: account {key.index}, {key.address}")
+    return key
 
 
 def _noted(verb_: str, context: str, asked: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`key`: the keystore of a site's folder. Works with the site down and without Django."""
+"""`key`: the keystore of a site's folder, and a hardware wallet. Works with the site down and without Django."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from capabilities import keystore
 from capabilities.did import did_of
+from capabilities.hardware import is_ledger_context
 from capabilities.keys import KeyType, PrivateKey
 from capabilities.refusal import Refusal
 from dmsweb.cli.output import table
@@ -19,7 +20,7 @@ _LARGEST = 16_384
 # The node's own key; a running site holds it in memory.
 NODE_KEY = "dms"
 
-key = verbs("key", help="Keys in the keystore; needs no running site.")
+key = verbs("key", help="Keys in the keystore and on a hardware wallet; needs no running site.")
 
 
 @verb("new", help="Make a key.", group=key)
@@ -32,10 +33,13 @@ def new(session: Session, name: str, kind: str, force: bool) -> None:
     _store(session, name, made, force)
 
 
-@verb("did", help="The DID of a key.", group=key)
+@verb("did", help="The DID of a key; ledger, ledger:ACCOUNT and ledger:ALIAS are on the wallet.", group=key)
 @click.argument("name")
 def did(session: Session, name: str) -> None:
-    """Unlock the key and print the DID of its public half."""
+    """Unlock the key, or ask the wallet, and print the DID of its public half."""
+    if is_ledger_context(name):
+        _ledger_did(session, name)
+        return
     found = keystore.unseal(keystore.read(key_path(session, name)), passphrase_of(session))
     answer = {"name": name, "did": did_of(found.public), "peer_id": found.public.peer_id()}
     session.show(answer, lambda out: out.line(answer["did"]))
@@ -80,6 +84,15 @@ def delete(session: Session, name: str, yes: bool) -> None:
     session.show({"name": name, "deleted": True}, lambda out: out.line(f"deleted {name}"))
 
 
+def _ledger_did(session: Session, name: str) -> None:
+    from dmsweb.cli.key_ledger import ledger_of
+
+    found = ledger_of(session, name)
+    whose = did_of(found.public)
+    answer = {"name": name, "did": whose, "account": found.index, "address": found.address}
+    session.show(answer, lambda out: out.line(whose))
+
+
 def key_path(session: Session, name: str) -> Path:
     """Return the keystore file of the key `name`. Raises Refusal for what is no name."""
     if not name or "/" in name or name.startswith(".") or "\0" in name:
@@ -88,6 +101,12 @@ def key_path(session: Session, name: str) -> Path:
 
 
 def _store(session: Session, name: str, secret: PrivateKey, force: bool) -> None:
+    if is_ledger_context(name):
+        raise Refusal(
+            "hardware_key",
+            f"hardware key: {name} means one on the wallet, which neither takes a key nor gives one away",
+            hint="another name; `./dms key did ledger` shows the wallet's",
+        )
     path = key_path(session, name)
     if path.exists() and not force:
         if not sys.stdin.isatty():

@@ -63,7 +63,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "logger": ("dmsweb.cli.logger:logger", "How the node logs and where lines go; options change it."),
     "backup": ("dmsweb.cli.backup:backup", "Save the site as one file, also while it runs."),
     "restore": ("dmsweb.cli.backup:restore", "Put a saved site into an empty home."),
-    "key": ("dmsweb.cli.key:key", "Keys in the keystore; needs no running site."),
+    "key": ("dmsweb.cli.keys:key", "Keys in the keystore and on a wallet; needs no running site."),
     "cap": ("dmsweb.cli.caps:cap", "Who may do what: contexts, anchors, grants, and why not."),
     "audit": ("dmsweb.cli.audit:audit", "Who did what, and whether the log is what was written."),
     "role": ("dmsweb.cli.role:role", "Named sets of capabilities: list, add, remove."),

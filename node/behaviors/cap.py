@@ -10,13 +10,14 @@ from typing import Any
 from pydantic import Field
 
 from capabilities import checking, contexts, grants, services
+from capabilities.context import CapabilityContext
 from capabilities.did import DidFault, key_of
 from capabilities.inspection import links
 from capabilities.models import Identity
 from capabilities.models import Token as TokenRow
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal, not_found
-from capabilities.selectors import CONTEXT, rows_of, site_context, tokens_of
+from capabilities.selectors import CONTEXT, rows_of, tokens_of
 from capabilities.tokenform import check_path
 from capabilities.tokens import Token, TokenList
 from node.message import Message
@@ -210,20 +211,19 @@ def cap_check(call: Call, request: CapCheckRequest) -> CapCheckResponse:
     return answered(request.who, request.can, request.on)
 
 
-def answered(who: str, can: str, on: str = "") -> CapCheckResponse:
-    """Answer the question from the rows of this site."""
+def answered(who: str, can: str, on: str = "", name: str = "") -> CapCheckResponse:
+    """Answer the question from the rows of this site, by what the context `name` trusts: empty, the node's own."""
     known_key(who)
     now_ns = time.time_ns()
-    context = site_context()
+    context = contexts.context_get(name or CONTEXT)
     if on in ("", context.did):
-        answer = checking.here(context, who, can, tokens_of(who), now_ns)
+        held = tokens_of(who)
+        if name and (mine := _context_of(who)):
+            held += mine.anchors.provide
+        answer = checking.here(context, who, can, held, now_ns, f"-c {name} " if name else "")
     else:
         known_key(on, "On")
-        mine = next(
-            (found for name in contexts.context_names() if (found := contexts.context_get(name)).did == who),
-            None,
-        )
-        answer = checking.there(mine or context, who, can, on, now_ns)
+        answer = checking.there(_context_of(who) or context, who, can, on, now_ns)
     chain = links(answer.chain[0], now_ns, context.anchors.revoked) if answer.chain else ()
     return CapCheckResponse(
         allowed=answer.allowed,
@@ -232,6 +232,11 @@ def answered(who: str, can: str, on: str = "") -> CapCheckResponse:
         missing=answer.missing,
         commands=list(answer.commands),
     )
+
+
+def _context_of(did: str) -> CapabilityContext | None:
+    found = (contexts.context_get(name) for name in contexts.context_names())
+    return next((one for one in found if one.did == did), None)
 
 
 def known_key(did: str, field: str = "Who") -> None:

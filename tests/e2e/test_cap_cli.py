@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import ledger_cli
 from tests.support.site import Site
 
 ASKED = "/dms/node/peers"
@@ -85,6 +86,23 @@ def test_here_yes_and_no_with_the_command_that_helps(site: Site, contexts: dict[
     verdict = site.json("audit", "verify")
     assert verdict["verified"]
     assert verdict["entries"] >= len(written)
+
+
+def test_a_grant_by_a_hardware_wallet(
+    site: Site, contexts: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DMS_LEDGER_CLI", str(ledger_cli.install(tmp_path)))
+    site.json("key", "ledger-alias", "set", "work", "2")
+    did = cap(site, "new", "ledger:work")["did"]
+    assert site.json("key", "did", "ledger:2")["did"] == did
+    given = cap(site, "grant", "-c", "ledger:work", contexts["me"], "/dms")
+    (drawn,) = cap(site, "inspect", json.dumps(given))["tokens"]
+    assert drawn["holds"]
+    cap(site, "anchor", "-c", "me", "--provide", json.dumps(given))
+    yes = cap(site, "check", "-c", "ledger:work", "--who", contexts["me"], "--can", ASKED)
+    assert [link["issuer"] for link in yes["Chain"]] == [did]
+    monkeypatch.setenv("STAND_IN", "refuse")
+    assert "denied" in cap(site, "grant", "-c", "ledger:work", contexts["me"], "/dms", code=1)["detail"]
 
 
 def test_files_and_mistakes(site: Site, contexts: dict[str, str]) -> None:
