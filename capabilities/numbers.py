@@ -30,6 +30,7 @@ class Numbers:
     # Hardware wallets: what their program may take, and how long a person may look at the device.
     ledger_key_timeout_s: float = 30.0
     ledger_sign_timeout_s: float = 120.0
+    ledger_envelope_expiry_s: float = 300.0
     ledger_output_max_bytes: int = 16_384
     ledger_aliases_max_bytes: int = 65_536
     mailbox_depth: int = 100

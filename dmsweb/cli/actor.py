@@ -69,13 +69,27 @@ def cmd(session: Session, path: str, arguments: tuple[str, ...], dest: str) -> N
 @verb("msg", help="Build and sign an envelope with a key of the keystore, and print it.", group=actor)
 @click.argument("behavior")
 @click.argument("payload", default="{}")
-@click.option("--context", "-c", "name", default="dms", show_default=True, help="The key that signs.")
+@click.option(
+    "--context",
+    "-c",
+    "name",
+    default="dms",
+    show_default=True,
+    help="The key that signs; ledger: a wallet's.",
+)
 @click.option(
     "--dest", "-d", default="", help="Handle (JSON), DID, address or name; default: this site's node."
 )
 @click.option("--broadcast", "-b", "topic", default="", help="Topic; excludes --dest and --invoke.")
 @click.option("--invoke", "-i", "invoke_", is_flag=True, help="Ask for a reply.")
-@click.option("--expiry", "-e", "expiry_s", type=click.FloatRange(0, 600), default=30.0, show_default=True)
+@click.option(
+    "--expiry",
+    "-e",
+    "expiry_s",
+    type=click.FloatRange(0, 600),
+    default=None,
+    help="Seconds; 30, and 300 with a hardware wallet.",
+)
 @click.option("--cap", "tokens", default="", help="File of tokens granted to the key (`cap grant`).")
 def msg(
     session: Session,
@@ -85,7 +99,7 @@ def msg(
     dest: str,
     topic: str,
     invoke_: bool,
-    expiry_s: float,
+    expiry_s: float | None,
     tokens: str,
 ) -> None:
     """Print a signed envelope for `send`, `invoke` or `broadcast`."""

@@ -1,4 +1,4 @@
-"""Envelopes signed on the command line's side, with a key of the keystore."""
+"""Envelopes signed on the command line's side, with a key of the keystore, or in the name of a hardware wallet's."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ import httpx
 
 from capabilities import keystore
 from capabilities.context import CapabilityContext
-from capabilities.keys import PrivateKey
+from capabilities.did import did_of
+from capabilities.hardware import is_ledger_context
+from capabilities.keys import PrivateKey, Signer
+from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from capabilities.tokens import Token, TokenList
 from dmsweb.cli.key import key_path, passphrase_of
+from dmsweb.cli.key_ledger import ledger_of
 from dmsweb.cli.session import Session
 from node.addresses import address_check
 from node.envelope import Envelope, compose
@@ -33,7 +37,7 @@ def signed_envelope(
     dest: str,
     topic: str,
     reply: bool,
-    expiry_s: float,
+    expiry_s: float | None,
     held: Sequence[Token] = (),
 ) -> dict[str, Any]:
     """Return the document of an envelope from a user's actor, signed with the key `name`. Raises Refusal.
@@ -43,14 +47,22 @@ def signed_envelope(
 
     It goes to `dest` (a handle in JSON or text, a DID, a peer id, an address, the name of a known site), to the
     site's own node when that is empty, and to nobody in particular when there is a `topic`.
+
+    Where `name` means a hardware wallet, a fresh key signs the envelope, and the wallet that it acts for it.
     """
-    signer = keystore.unseal(keystore.read(key_path(session, name)), passphrase_of(session))
+    signer, authority = _keys(session, name)
+    if expiry_s is None:
+        # Somebody has to read and confirm on the device, once for each token.
+        hardware = signer is not authority
+        expiry_s = NUMBERS.ledger_envelope_expiry_s if hardware else NUMBERS.envelope_expiry_s
     own = Handle.parse(session.get("/actor/handle"))
     nonce = secrets.randbits(63)
     draft = compose(
         to=Handle() if topic else (destination(session, dest) if dest else own),
         behavior=behavior,
-        sender=replace(Handle.of_key(signer.public, f"user-{nonce}"), host=own.host),
+        sender=replace(
+            Handle.of_key(signer.public, f"user-{nonce}"), did=did_of(authority.public), host=own.host
+        ),
         payload=payload,
         nonce=nonce,
         now_ns=time.time_ns(),
@@ -58,13 +70,23 @@ def signed_envelope(
         reply_to=_reply_path(nonce, reply, topic),
         topic=topic,
     )
-    tokens = _tokens(signer, draft, held)
+    tokens = _tokens(authority, draft, held)
     return replace(draft, capabilities=tokens).sign(signer).document()
 
 
-def _tokens(signer: PrivateKey, draft: Envelope, held: Sequence[Token]) -> bytes:
+def _keys(session: Session, name: str) -> tuple[PrivateKey, Signer]:
+    """Return what signs the envelope, and what it speaks for: the same, but for a hardware wallet."""
+    if is_ledger_context(name):
+        device = ledger_of(session, name)
+        session.output.log(f"confirm on the hardware wallet: account {device.index}, {device.address}")
+        return PrivateKey.generate(), device
+    signer = keystore.unseal(keystore.read(key_path(session, name)), passphrase_of(session))
+    return signer, signer
+
+
+def _tokens(signer: Signer, draft: Envelope, held: Sequence[Token]) -> bytes:
     own = draft.sender.id_did
-    context = CapabilityContext(did=own, provide=held)
+    context = CapabilityContext(did=draft.sender.did, provide=held)
     if draft.broadcast:
         return context.provide_broadcast(
             signer, own_id=own, topic=draft.topic, expires_ns=draft.expires_ns, capabilities=[draft.behavior]
