@@ -108,7 +108,19 @@ def _finite(text: str) -> float:
     return number
 
 
-_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite).decode
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        # Readers differ on which of the two counts, so what one has checked another might not have read.
+        seen: set[str] = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise JsonFault(f"the name {name[:40]!r} is given twice", "Give it once.")
+            seen.add(name)
+    return found
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_once).decode
 
 
 def loads(data: bytes, *, max_bytes: int) -> Any:
@@ -123,6 +135,8 @@ def loads(data: bytes, *, max_bytes: int) -> Any:
             value = _cleaned(value)
     except RecursionError:
         raise JsonFault("the JSON is nested too deeply") from None
+    except JsonFault:
+        raise
     except ValueError as error:
         raise JsonFault(f"not JSON: {error}") from None
     return value

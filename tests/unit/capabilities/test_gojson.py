@@ -104,6 +104,12 @@ def test_what_is_no_json(data: bytes) -> None:
     assert len(caught.value.detail) < 300
 
 
+@pytest.mark.parametrize("text", ['{"a":1,"a":1}', '[{"x":{"b":1,"a":1,"b":2}}]', '{"a":1,"\\u0061":2}'])
+def test_a_name_stands_once(text: str) -> None:
+    with pytest.raises(JsonFault, match="given twice"):
+        loads(text.encode(), max_bytes=100)
+
+
 def test_the_size_is_bounded() -> None:
     assert loads(b'"1234"', max_bytes=6) == "1234"
     with pytest.raises(JsonFault, match="6 bytes of JSON, 5 are allowed"):

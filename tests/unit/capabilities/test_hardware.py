@@ -123,7 +123,7 @@ def test_nobodys_alias_is_lost_when_two_write(tmp_path: Path) -> None:
     "text",
     [
         *("", "[]", "{", '{"a":"1"}', '{"a":true}', '{"a":-1}', '{"a":1.0}', '{"7":1}', '{"a:b":1}'),
-        *('{"a":99999999999999999999}', '{"a":1}' + " " * NUMBERS.ledger_aliases_max_bytes),
+        *('{"a":1,"a":2}', '{"a":99999999999999999999}', '{"a":1}' + " " * NUMBERS.ledger_aliases_max_bytes),
     ],
 )
 def test_a_damaged_file_is_refused_and_left_alone(text: str, tmp_path: Path) -> None:
