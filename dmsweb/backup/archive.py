@@ -17,14 +17,17 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
+from capabilities import hardware
 from capabilities.refusal import Refusal
 
 FORMAT = 1
 MANIFEST = "manifest.json"
 MANIFEST_MAX_BYTES = 64 << 20
 CHUNK = 1 << 20
-# The folders of a home that a backup may hold; nothing else comes out of a file.
-NAME = re.compile(r"(?:secrets|key|cap|db|work/deployments)(?:/[A-Za-z0-9_@+=:,.-]+)+")
+# The parts of a home that a backup may hold; nothing else comes out of a file.
+NAME = re.compile(
+    rf"(?:secrets|key|cap|db|work/deployments)(?:/[A-Za-z0-9_@+=:,.-]+)+|{re.escape(hardware.FILE)}"
+)
 RESTORE_HINT = "take another backup; this one cannot be trusted"
 
 

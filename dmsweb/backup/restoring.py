@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from capabilities import hardware
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from dmsweb.backup import archive
@@ -23,7 +24,7 @@ from dmsweb.home import Home
 from dmsweb.launch import control
 
 NS = 1_000_000_000
-PARTS = (("secrets",), ("key",), ("cap",), ("db",), ("work", "deployments"))
+PARTS = (("secrets",), ("key",), ("cap",), ("db",), ("work", "deployments"), (hardware.FILE,))
 
 
 def restore(

@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from django.utils import timezone
 
+from capabilities import hardware
 from capabilities.refusal import Refusal
 from dmsweb.backup import archive, databases
 from dmsweb.home import Home
@@ -54,6 +55,8 @@ def _save(
             for path in sorted(home.path(name).rglob("*"))
             if path.is_file() and not path.is_symlink() and not path.name.startswith(".")
         }
+    if (aliases := home.path(hardware.FILE)).is_file():
+        files[hardware.FILE] = aliases
     if logs:
         progress("copying the logs")
         files |= _logs(home, folder)

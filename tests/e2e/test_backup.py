@@ -45,6 +45,7 @@ def test_saved_while_it_runs_and_restored_onto_an_empty_home(tmp_path: Path) -> 
         signer = Signer.of_node(site)
         envelope = signer.envelope("/public/hello", ahead_s=550)
         assert signer.invoke(envelope) == {"DID": {"uri": signer.did}}
+        site.json("key", "ledger-alias", "set", "work", "3")
         with busy(site):
             answer = site.json("backup", str(file), "--logs")
         assert answer["did"] == site.json("status")["did"]
@@ -61,6 +62,7 @@ def test_saved_while_it_runs_and_restored_onto_an_empty_home(tmp_path: Path) -> 
         lose(site)
         restored = site.json("restore", str(file))
         assert restored["did"] == answer["did"]
+        assert site.json("key", "ledger-alias", "list")["items"] == [{"alias": "work", "account": 3}]
         site.up()
         reached(site, kept, "Running")
         assert containers(kept) == before

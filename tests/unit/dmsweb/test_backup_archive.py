@@ -19,7 +19,14 @@ from dmsweb.backup import archive
 def packed(tmp_path: Path) -> bytes:
     (tmp_path / "a").write_bytes(b"secret")
     (tmp_path / "b").write_bytes(bytes(range(256)) * 9_000)
-    return pack({"secrets/django": tmp_path / "a", "db/dms.sqlite3": tmp_path / "b"})
+    (tmp_path / "c").write_bytes(b"{}")
+    return pack(
+        {
+            "secrets/django": tmp_path / "a",
+            "db/dms.sqlite3": tmp_path / "b",
+            "ledger_aliases.json": tmp_path / "c",
+        }
+    )
 
 
 def pack(files: dict[str, Path], **changes: Any) -> bytes:
@@ -59,11 +66,12 @@ def test_what_went_in_comes_out(packed: bytes, tmp_path: Path) -> None:
     into = tmp_path / "out"
     into.mkdir()
     manifest = archive.read(io.BytesIO(packed), into)
-    assert set(manifest["files"]) == {"secrets/django", "db/dms.sqlite3"}
+    assert set(manifest["files"]) == {"secrets/django", "db/dms.sqlite3", "ledger_aliases.json"}
     assert (into / "secrets" / "django").read_bytes() == b"secret"
     assert (into / "secrets" / "django").stat().st_mode & 0o777 == 0o600
     assert (into / "secrets").stat().st_mode & 0o077 == 0
     assert (into / "db" / "dms.sqlite3").read_bytes() == bytes(range(256)) * 9_000
+    assert (into / "ledger_aliases.json").read_bytes() == b"{}"
     assert archive.read(io.BytesIO(packed)) == manifest
 
 
@@ -79,7 +87,16 @@ def test_a_changed_byte_is_noticed(packed: bytes, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["../evil", "/etc/passwd", "secrets/../../evil", "run/site.json", "secrets", "a\nb"]
+    "name",
+    [
+        "../evil",
+        "/etc/passwd",
+        "secrets/../../evil",
+        "run/site.json",
+        "secrets",
+        "a\nb",
+        "ledger_aliasesxjson",
+    ],
 )
 def test_names_that_lead_elsewhere_are_refused(name: str, tmp_path: Path) -> None:
     content = b"x"
