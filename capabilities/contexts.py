@@ -43,6 +43,20 @@ def context_new(name: str, key_name: str = "") -> Context:
 
     Either may be a key on the hardware wallet, which is asked for its public half.
     """
+    name, key_name = new_name_check(name, key_name)
+    key = _unlock(key_name or name)
+    row, made = Context.objects.get_or_create(
+        name=name, defaults={"did": did_of(key.public), "key_name": key_name or name}
+    )
+    if not made:
+        raise Refusal(
+            "context_exists", f"there is a context {name} already", status=409, hint="choose another name"
+        )
+    return row
+
+
+def new_name_check(name: str, key_name: str = "") -> tuple[str, str]:
+    """Return the names of a new context and of its key as they are kept. Raises Refusal for what cannot be one."""
     name, key_name = name_of(name), name_of(key_name)
     if hardware.is_ledger_context(name):
         if key_name not in ("", name):
@@ -55,15 +69,7 @@ def context_new(name: str, key_name: str = "") -> Context:
             f"{name[:64]!r} cannot be the name of a new context",
             hint=f"letters, digits, dots and dashes; {selectors.CONTEXT} is the node's own and is always there",
         )
-    key = _unlock(key_name or name)
-    row, made = Context.objects.get_or_create(
-        name=name, defaults={"did": did_of(key.public), "key_name": key_name or name}
-    )
-    if not made:
-        raise Refusal(
-            "context_exists", f"there is a context {name} already", status=409, hint="choose another name"
-        )
-    return row
+    return name, key_name
 
 
 def name_of(name: str) -> str:

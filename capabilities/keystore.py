@@ -52,7 +52,7 @@ def _crypt(key: bytes, iv: bytes, data: bytes) -> bytes:
 
 def seal(name: str, key: PrivateKey, passphrase: str) -> dict[str, Any]:
     """Return the keystore document of `key`; KeystoreFault for a passphrase that protects nothing."""
-    _named(name)
+    name_check(name)
     if not passphrase:
         raise KeystoreFault("passphrase_empty", "the passphrase is empty", f"Use {PASSPHRASE_MIN} or more.")
     if len(passphrase) < PASSPHRASE_MIN:
@@ -152,7 +152,8 @@ def delete(path: Path, passphrase: str) -> None:
     path.unlink()
 
 
-def _named(name: str) -> None:
+def name_check(name: str) -> None:
+    """Refuse what can be no name of a key: it becomes the name of a file."""
     if not 0 < len(name) <= _NAME_MAX or not name.isprintable() or "/" in name or name.startswith("."):
         raise KeystoreFault("key_name", f"{name!r} is no key name", f"1 to {_NAME_MAX} characters, no slash.")
 

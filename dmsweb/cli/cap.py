@@ -115,11 +115,12 @@ def new(session: Session, name: str, key_name: str) -> None:
     """Make a context and print whose it is."""
     accounts(session)
     from capabilities import keystore
-    from capabilities.contexts import context_new
+    from capabilities.contexts import context_new, new_name_check
     from capabilities.hardware import is_ledger_context
     from capabilities.keys import PrivateKey
     from dmsweb.cli.key import key_path, passphrase_of
 
+    new_name_check(name, key_name)
     wanted = key_name or name
     if not is_ledger_context(wanted) and not (path := key_path(session, wanted)).exists():
         keystore.write(path, keystore.seal(wanted, PrivateKey.generate(), passphrase_of(session)))

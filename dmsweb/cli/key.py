@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import click
@@ -15,6 +16,7 @@ from capabilities.keys import KeyType, PrivateKey
 from capabilities.refusal import Refusal
 from dmsweb.cli.output import table
 from dmsweb.cli.session import Session, verb, verbs
+from dmsweb.launch.table import running_pid
 
 _LARGEST = 16_384
 # The node's own key; a running site holds it in memory.
@@ -74,10 +76,7 @@ def delete(session: Session, name: str, yes: bool) -> None:
     """Delete the keystore file, provided that the passphrase opens it."""
     path = key_path(session, name)
     keystore.read(path)
-    if name == NODE_KEY and session.home.path("run", "site.json").exists():
-        raise Refusal(
-            "key_in_use", f"{name} is the key of the site that runs", hint="stop it with ./dms down"
-        )
+    _spare_node(session, name)
     if not yes:
         _confirm(f"delete the key {name}? It cannot be restored", "--yes")
     keystore.delete(path, passphrase_of(session))
@@ -95,8 +94,7 @@ def _ledger_did(session: Session, name: str) -> None:
 
 def key_path(session: Session, name: str) -> Path:
     """Return the keystore file of the key `name`. Raises Refusal for what is no name."""
-    if not name or "/" in name or name.startswith(".") or "\0" in name:
-        raise Refusal("key_name", f"{name!r} is no key name", hint="letters and digits, no slash")
+    keystore.name_check(name)
     return session.home.path("key", f"{name}.json")
 
 
@@ -108,6 +106,7 @@ def _store(session: Session, name: str, secret: PrivateKey, force: bool) -> None
             hint="another name; `./dms key did ledger` shows the wallet's",
         )
     path = key_path(session, name)
+    _spare_node(session, name)
     if path.exists() and not force:
         if not sys.stdin.isatty():
             raise Refusal("key_exists", f"there is a key {name} already", hint="another name, or --force")
@@ -117,6 +116,14 @@ def _store(session: Session, name: str, secret: PrivateKey, force: bool) -> None
     public = secret.public
     answer = {"name": name, "did": did_of(public), "peer_id": public.peer_id(), "file": str(path)}
     session.show(answer, lambda out: out.line(answer["did"]))
+
+
+def _spare_node(session: Session, name: str) -> None:
+    """Refuse to delete or replace the key of a running site: its rows and its peers know the node by it."""
+    if name == NODE_KEY and running_pid(session.home) is not None:
+        raise Refusal(
+            "key_in_use", f"{name} is the key of the site that runs", hint="stop it with ./dms down"
+        )
 
 
 def passphrase_of(session: Session) -> str:
@@ -132,9 +139,10 @@ def _confirm(question: str, option: str) -> None:
 
 def _foreign(file: str) -> PrivateKey:
     try:
-        stream = sys.stdin.buffer if file == "-" else Path(file).open("rb")  # noqa: SIM115
-        with stream:
-            data = stream.read(_LARGEST + 1)
+        # Standard input stays open: it is asked later whether a person sits there.
+        stream = nullcontext(sys.stdin.buffer) if file == "-" else Path(file).open("rb")  # noqa: SIM115
+        with stream as source:
+            data = source.read(_LARGEST + 1)
     except OSError as error:
         raise Refusal("unreadable_file", f"{file}: {error.strerror}", hint="give the path of a key") from None
     if len(data) > _LARGEST:

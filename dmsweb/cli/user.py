@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from capabilities.numbers import NUMBERS
+from capabilities.refusal import Refusal
 from dmsweb.cli.output import Output, table
 from dmsweb.cli.session import Session, verb, verbs
 
@@ -29,7 +30,10 @@ user = verbs("user", help="People who may log in, and their tokens.")
 @click.option("--role", default="deployer", show_default=True, help="What she may do; `./dms role list`.")
 @click.option("--password", is_flag=True, help="Ask for a password; without one a login link lets her in.")
 def add(session: Session, name: str, admin: bool, role: str, password: bool) -> None:
-    """Make the account with its DID and print a one-time login link."""
+    """Make the account with its DID and print a one-time login link; at another site without one."""
+    if session.url:
+        _add_there(session, name, role=ADMIN if admin else role, password=password)
+        return
     services = accounts(session)
     text = _password() if password else None
     if text is not None:
@@ -47,6 +51,15 @@ def add(session: Session, name: str, admin: bool, role: str, password: bool) -> 
         "login_url": link,
     }
     session.show(answer, lambda out: out.line(f"{name} may log in once with {link}"))
+
+
+def _add_there(session: Session, name: str, *, role: str, password: bool) -> None:
+    if password:
+        raise not_there(session, "a password is set")
+    made = ask(session, "/dms/user/add", {"Name": name, "Role": role})
+    answer = {"name": name, "did": made["DID"], "admin": made["Admin"], "role": made["Role"]}
+    hint = f"`./dms user login-link {name}` on its machine lets {name} in"
+    session.show(answer, lambda out: out.line(f"made {name} at {session.url}; {hint}"))
 
 
 @verb("list", help="The accounts there are.", group=user)
@@ -200,7 +213,12 @@ def ask(session: Session, path: str, payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def accounts(session: Session) -> ModuleType:
-    """Return the accounts' services, with Django on the session's home and its tables in place."""
+    """Return the accounts' services, with Django on the session's home and its tables in place.
+
+    Raises Refusal when another site is meant: what was asked must not happen here instead.
+    """
+    if session.url:
+        raise not_there(session, "this works")
     os.environ["DMS_HOME"] = str(session.home.root)
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "dmsweb.settings")
     # The answer is what was asked for; the door's own lines belong into the logs of a site.
@@ -217,6 +235,15 @@ def accounts(session: Session) -> ModuleType:
         if prepared.admin_password:
             session.output.log(f"the password of {ADMIN} is {prepared.admin_password}")
     return services
+
+
+def not_there(session: Session, what: str) -> Refusal:
+    """Return the refusal of what needs the database of the site itself."""
+    return Refusal(
+        "not_over_url",
+        f"{what} on the machine of the site alone, not at {session.url}",
+        hint="run it there; or leave away --url and DMS_URL to do it at the site of this machine",
+    )
 
 
 def _link(session: Session, path: str) -> str:
