@@ -220,6 +220,7 @@ class Numbers:
     person_invitation_lifetime_s: float = 7 * 86_400.0
     person_invitation_lifetime_max_s: float = 30 * 86_400.0
     logins_per_minute_of_address: int = 30
+    oidc_clock_leeway_s: float = 30.0  # between an identity provider's clock and ours
     login_kept_s: float = 14 * 86_400.0  # as Django's sessions
     role_grant_lifetime_s: float = 3650 * 86_400.0
     api_token_lifetime_s: float = 90 * 86_400.0

@@ -17,6 +17,7 @@ from capabilities.refusal import Refusal
 from dmsweb.accounts.services import hashing
 from dmsweb.pages.account import Login, login_link, too_many
 from dmsweb.pages.invited import invited
+from dmsweb.pages.provider import provider_callback, provider_login
 from dmsweb.pages.security_page import Logins, security
 
 View = Callable[..., HttpResponseBase]
@@ -72,5 +73,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("account/2fa/", include("allauth.mfa.urls")),
     path("account/logins/", Logins.as_view(), name="usersessions_list"),
     path("account/connections/", include("allauth.socialaccount.urls")),
-    path("account/", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path("account/oidc/<str:provider_id>/login/", provider_login, name="openid_connect_login"),
+    path("account/oidc/<str:provider_id>/login/callback/", provider_callback, name="openid_connect_callback"),
 ]

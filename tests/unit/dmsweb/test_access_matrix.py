@@ -90,8 +90,8 @@ OP: /dms/node/preferences/set /dms/node/quota/list /dms/node/quota/set
 """)
 ROUTES = _lines(r"""
 EVERYBODY: account/connections/login/cancelled/ account/email/confirm/ account/email/confirm/(?P<key>[-:\w]+)/
-EVERYBODY: account/inactive/ account/oidc/(?P<provider_id>[/]+)/login/
-EVERYBODY: account/oidc/(?P<provider_id>[/]+)/login/callback/ account/password/reset/
+EVERYBODY: account/inactive/ account/oidc/<str:provider_id>/login/
+EVERYBODY: account/oidc/<str:provider_id>/login/callback/ account/password/reset/
 EVERYBODY: account/password/reset/done/ account/password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/
 EVERYBODY: account/password/reset/sent/ account/signup/ api/<path:path> api/v1/actor/broadcast
 EVERYBODY: api/v1/actor/handle api/v1/actor/invoke api/v1/actor/send invited/<str:secret>/ join/ livez login/
