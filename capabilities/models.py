@@ -102,6 +102,15 @@ class Token(models.Model):
     topics = models.JSONField(default=list, blank=True)
     nonce = models.CharField(max_length=32)
     document = models.JSONField(help_text="The signed token as it goes over the wire.")
+    parent = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        editable=False,
+        on_delete=models.SET_NULL,
+        related_name="children",
+        help_text="The token issued here that it rests on.",
+    )
     expires_at = models.DateTimeField(db_index=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
     warned_at = models.DateTimeField(

@@ -25,6 +25,7 @@ NAME = re.compile(r"^[a-z][a-z0-9-]{0,31}$")
 OWN = (
     "/public",
     "/dms/cap/check",
+    "/dms/cap/inspect",
     "/dms/me",
     "/dms/organisation/member",
     "/dms/organisation/remove",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from capabilities import tokens
@@ -105,9 +105,9 @@ def revoked_words(did: str, capability: str) -> str:
 
 
 def tokens_visible_to(identity: Identity, root: bool) -> QuerySet[Token]:
-    """Return the tokens `identity` may see: all for a root, else her own."""
+    """Return the tokens `identity` may see: all for a root, else what she was given and what she handed on."""
     rows = Token.objects.select_related("owner")
-    return rows if root else rows.filter(owner=identity)
+    return rows if root else rows.filter(Q(owner=identity) | Q(issuer=identity.did))
 
 
 def audit_visible_to(identity: Identity, root: bool) -> QuerySet[AuditEntry]:

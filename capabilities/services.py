@@ -164,6 +164,7 @@ def token_keep(token: tokens.Token) -> None:
         topics=list(token.topics),
         nonce=token.key.rsplit("#", 1)[1],
         document=token.document(),
+        parent=selectors.rows_of(token.chain.key).first() if token.chain else None,
         expires_at=moment_of(token.expires_ns),
     )
 

@@ -35,6 +35,7 @@ def navigation(
         ("Overview", "home", "overview", "o", True),
         ("Deployments", "stack-2", "deployments", "d", True),
         ("Nodes", "server-2", "nodes", "n", True),
+        ("Capabilities", "certificate", "capabilities", "c", True),
         ("People", "users", "people", "p", people),
         ("Peers", "topology-star-3", "peers", "s", peers),
         ("Audit", "list-details", "audit", "a", root),

@@ -1,5 +1,27 @@
 """The behaviors of a node: importing this package registers them."""
 
-from node.behaviors import cap, capability, joining, logger, machine, metrics, peers, public, revocation
+from node.behaviors import (
+    cap,
+    cap_inspect,
+    capability,
+    joining,
+    logger,
+    machine,
+    metrics,
+    peers,
+    public,
+    revocation,
+)
 
-__all__ = ["cap", "capability", "joining", "logger", "machine", "metrics", "peers", "public", "revocation"]
+__all__ = [
+    "cap",
+    "cap_inspect",
+    "capability",
+    "joining",
+    "logger",
+    "machine",
+    "metrics",
+    "peers",
+    "public",
+    "revocation",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from capabilities import checking, contexts, grants, services
 from capabilities.context import CapabilityContext
 from capabilities.did import DidFault, key_of
 from capabilities.inspection import links
-from capabilities.models import Identity
+from capabilities.models import Anchor, Identity
 from capabilities.models import Token as TokenRow
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal, not_found
@@ -65,6 +65,13 @@ class CapAnchorResponse(Message):
 
     ok: bool = Field(True, alias="OK")
     error: str = Field("", alias="Error")
+
+
+class CapRemoveRequest(Message):
+    """An anchor to be taken out of the node's context. Roots are removed on the machine itself."""
+
+    kind: Literal["require", "provide"] = Field(alias="Kind")
+    key: str = Field(alias="Key", max_length=400, description="issuer#subject#nonce of the anchored token.")
 
 
 class CapGrantRequest(Message):
@@ -158,6 +165,21 @@ def provide_anchor(call: Call, request: TokensRequest) -> CapAnchorResponse:
 def revoke_anchor(call: Call, request: TokensRequest) -> CapAnchorResponse:
     """Anchor revocations: what they revoke counts no longer, here at once and at other sites soon."""
     return _anchored(call, revoke=_tokens(request.token, "Token"))
+
+
+@behavior("/dms/cap/remove", request=CapRemoveRequest, response=CapAnchorResponse, changes=True)
+def cap_remove(call: Call, request: CapRemoveRequest) -> CapAnchorResponse:
+    """Take a token out of those whose holders are accepted here, or out of those given to this node."""
+    row = Anchor.objects.filter(context=CONTEXT, kind=request.kind, key=request.key).first()
+    if row is None:
+        raise not_found(f"{request.kind} anchor", request.key)
+    # By the token as it stands there: one that has expired goes, too.
+    token = (Token.parse(row.token),)
+    if request.kind == "require":
+        contexts.anchors_remove(CONTEXT, require=token)
+    else:
+        contexts.anchors_remove(CONTEXT, provide=token)
+    return CapAnchorResponse()
 
 
 @behavior("/dms/cap/grant", request=CapGrantRequest, response=CapTokensResponse, changes=True)

@@ -158,6 +158,7 @@ def test_every_page_is_accessible_and_fits(
         node,
     ]
     paths += [f"{node}onboard/", f"{node}capability/", "/account/tokens/", "/audit/"]
+    paths += ["/capabilities/?who=admin&can=/dms/node/drain"]
     paths += [f"/deployments/{item['id']}/" for item in items[:1]]
     with visitor(browser, site, width=width, theme=theme, state=cookies) as window:
         for path in paths:

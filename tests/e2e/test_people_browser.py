@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import re
 import struct
 import time
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from websockets.sync.client import connect
 from websockets.typing import Origin
 
 from capabilities.numbers import NUMBERS
-from tests.e2e.browser import Visitor, visitor
+from tests.e2e.browser import Visitor, log_in, visitor
 from tests.support.site import Site
 
 PASSWORD = "correct horse battery"
@@ -69,6 +70,37 @@ def test_sign_up_by_invitation_and_a_refusal_that_names_what_is_missing(site: Si
     page.goto(f"{here}/deployments/new/")
     expect(page.get_by_text("/dms/node/deployment", exact=True)).to_be_visible()
     assert page.get_by_role("button", name="Deploy").count() == 0
+
+
+def test_granting_and_revoking_on_the_page_of_capabilities(site: Site, browser: Browser) -> None:
+    with visitor(browser, site) as hers, visitor(browser, site) as window:
+        viewer = invited(site, hers, "wanda", "viewer")
+        here = viewer.url.rstrip("/")
+        viewer.goto(f"{here}/capabilities/")
+        viewer.get_by_label("may do").fill("/dms/node/drain")
+        viewer.get_by_role("button", name="Ask").click()
+        expect(viewer.get_by_text("Missing:")).to_be_visible()
+        assert hers.violations() == []
+
+        log_in(window)
+        page = window.open("/capabilities/?who=wanda&can=/dms/node/drain")
+        page.get_by_role("link", name="Grant it").click()
+        expect(page.locator("#subject")).to_have_value("wanda")
+        page.get_by_role("button", name="Grant", exact=True).click()
+        expect(page.get_by_text("Given to wanda")).to_be_visible()
+        assert window.violations() == []
+        viewer.reload()
+        expect(viewer.locator("#check .state")).to_contain_text("allowed")
+
+        granted = page.locator(".cap", has_text="/dms/node/drain").first
+        granted.get_by_role("button", name=re.compile("Revoke token")).click()
+        page.get_by_role("dialog").get_by_role("button", name="Revoke", exact=True).click()
+        expect(page.get_by_text("it counts from now on")).to_be_visible()
+        expect(page.locator(".cap", has_text="/dms/node/drain")).to_have_count(0)
+        viewer.reload()
+        expect(viewer.locator("#check .state").first).to_contain_text("refused")
+        expect(viewer.locator("#check")).to_contain_text("revoked")
+        assert window.complaints == []
 
 
 def test_an_authenticator_app_and_a_passkey(site: Site, named: Visitor) -> None:

@@ -16,6 +16,7 @@ from django.utils.safestring import SafeString
 from capabilities.teams import team_ids
 from deployments.models import Deployment
 from deployments.selectors import lacks_on
+from dmsweb.pages.left import left as bar_left
 from node import door
 from node.choices import STATES, state_of
 from node.meters import Meter
@@ -184,6 +185,12 @@ def sentence(reason: Any) -> str:
     if not needed or not available or (needed in text and available in text):
         return text
     return f"{text} ({needed} wanted, {available} available)"
+
+
+@register.filter
+def left(expires_at: datetime) -> float:
+    """Return the length of the bar that shows how long something still counts."""
+    return bar_left(expires_at, timezone.now())
 
 
 @register.filter

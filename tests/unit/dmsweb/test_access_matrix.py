@@ -66,8 +66,8 @@ def _lines(text: str) -> dict[str, str]:
 
 BEHAVIORS = _lines("""
 A: /broadcast/hello /dms/cap/anchor /dms/cap/delegate /dms/cap/grant /dms/cap/list /dms/cap/provide/anchor
-A: /dms/cap/renew /dms/cap/require/anchor /dms/cap/revoke /dms/cap/revoke/anchor /dms/cap/revoke/broadcast
-A: /dms/node/peers/accept /dms/node/peers/broadcast
+A: /dms/cap/remove /dms/cap/renew /dms/cap/require/anchor /dms/cap/revoke /dms/cap/revoke/anchor
+A: /dms/cap/revoke/broadcast /dms/node/peers/accept /dms/node/peers/broadcast
 A: /dms/node/peers/deliver /dms/node/peers/end /dms/node/peers/invite /dms/node/peers/invite/end
 A: /dms/node/peers/invoke /dms/node/peers/join /dms/node/peers/join/preview /dms/organisation/new
 A: /dms/role/list /dms/role/remove /dms/role/set /dms/user/add /dms/user/disable /dms/user/enable
@@ -75,7 +75,7 @@ A: /dms/user/invitation/list /dms/user/invitation/revoke /dms/user/invite /dms/u
 D: /dms/node/allocation/exec /dms/node/allocation/restart /dms/node/allocation/stop /dms/node/container/start
 D: /dms/node/container/stop /dms/node/deployment/delete /dms/node/deployment/new /dms/node/deployment/plan
 D: /dms/node/deployment/prune /dms/node/deployment/shutdown /dms/node/deployment/team
-V: /dms/cap/check
+V: /dms/cap/check /dms/cap/inspect
 V: /dms/node/allocation/stats /dms/node/allocations/list /dms/node/benchmark/status /dms/node/capability/get
 V: /dms/node/container/list /dms/node/deployment/info /dms/node/deployment/list /dms/node/deployment/logs
 V: /dms/node/deployment/manifest /dms/node/deployment/status /dms/node/hardware/spec /dms/node/hardware/usage
@@ -116,6 +116,7 @@ V: api/v1/nodes/(?P<pk>[/.]+)/samples/ api/v1/outgoing/ api/v1/outgoing/(?P<pk>[
 V: api/v1/peers/(?P<did>did:[/]+)/ api/v1/ports/ api/v1/ports/(?P<pk>[/.]+)/ api/v1/reservations/
 V: api/v1/reservations/(?P<allocation_id>[/]+)/ api/v1/tokens/ api/v1/tokens/(?P<token_key>[0-9a-f]+)/
 V: api/v1/tombstones/ api/v1/tombstones/(?P<pk>[/]+)/ audit/ bar/ deployments/ deployments/check/
+V: capabilities/ capabilities/do/
 V: deployments/new/ jobs/ jobs/<str:pk>/stop/ nodes/ nodes/<uuid:pk>/ nodes/<uuid:pk>/samples/ peers/ teams/
 TEAM_V: api/v1/allocations/(?P<pk>[/]+)/ api/v1/allocations/(?P<pk>[/]+)/attempts/
 TEAM_V: api/v1/allocations/(?P<pk>[/]+)/logs/ api/v1/allocations/(?P<pk>[/]+)/samples/
@@ -153,6 +154,7 @@ POSTS: dict[str, dict[str, str]] = {
     "peers/invite/": {},
     "peers/join/": {"link": "x"},
     "peers/ping/": {"did": "did:key:zNobody"},
+    "capabilities/do/": {"do": "/dms/cap/inspect", "token": "{}"},
     "people/do/": {"do": "/dms/user/role", "name": "viewer", "role": "viewer"},
 }
 
