@@ -17,7 +17,7 @@ from capabilities.refusal import Reason
 from deployments.ensemble.document import node_document, resources_document
 from deployments.ensemble.model import Ensemble, NodeSpec, ResourceSpec
 from deployments.explain import Line, line
-from deployments.matching import Offer, Placement, place
+from deployments.matching import Offer, Placement, Problem, Want, place
 from deployments.models import Bid, BidRequest, Deployment
 from deployments.queueing import Demand
 from deployments.services.wishes import unwanted
@@ -97,8 +97,14 @@ def ask(
     node = deployment.orchestrator
     bids = answer(node, request, ensemble, usage, ahead)
     placement = place(
-        list(ensemble.nodes),
-        [Offer(bid.ensemble_node, str(bid.node_id)) for bid in bids if bid.verdict == Bid.Verdict.OFFERED],
+        Problem(
+            [Want(name) for name in ensemble.nodes],
+            [
+                Offer(bid.ensemble_node, str(bid.node_id))
+                for bid in bids
+                if bid.verdict == Bid.Verdict.OFFERED
+            ],
+        )
     )
     for bid in bids:
         if bid.verdict == Bid.Verdict.OFFERED and placement.complete:

@@ -40,9 +40,9 @@ def words(branches: list[forest.Branch], depth: int = 0) -> list[tuple[int, str,
     return found
 
 
-def seen(**options: bool) -> list[tuple[int, str, str]]:
+def seen(*, past: bool = False) -> list[tuple[int, str, str]]:
     now, visible = timezone.now(), Token.objects.select_related("owner")
-    return words(forest.grow(list(forest.tops(visible, now, **options)), visible, now, **options))
+    return words(forest.grow(list(forest.tops(visible, now, past=past)), visible, now, past=past))
 
 
 def test_each_stands_under_the_one_it_rests_on(line: list[Token]) -> None:
