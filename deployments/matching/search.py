@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from deployments.matching.model import Placement, Problem
 from deployments.matching.state import State
 
-EXACT_STEPS = 20_000
+EXACT_STEPS = 15_000
 # So few combinations (six nodes with eight bids each) are always looked through.
 SMALL = 8**6
 RESTART_STEPS = 6_000
