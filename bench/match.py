@@ -23,9 +23,7 @@ GAP_BAR = 1.25
 def problem(seed: int, edge_ms: float) -> Problem:
     """Return bids from everywhere on earth, at random prices, for an ensemble whose nodes are tied by edges."""
     chance = random.Random(seed)
-    places = {
-        f"peer-{n:04}": (chance.uniform(-55, 70), chance.uniform(-180, 180)) for n in range(PROVIDERS)
-    }
+    places = {f"peer-{n:04}": (chance.uniform(-55, 70), chance.uniform(-180, 180)) for n in range(PROVIDERS)}
     names, peers = [f"node-{n:02}" for n in range(NODES)], list(places)
     return Problem(
         [Want(name, {"centicores": chance.randint(50, 400)}) for name in names],
@@ -34,7 +32,7 @@ def problem(seed: int, edge_ms: float) -> Problem:
             for name in names
             for peer in chance.sample(peers, BIDS_EACH)
         ],
-        [Edge(*chance.sample(names, 2), rtt_ms=edge_ms) for _ in range(EDGES)],
+        [Edge(one, other, edge_ms) for one, other in (chance.sample(names, 2) for _ in range(EDGES))],
         Links(places=places),
         {peer: {"centicores": chance.randint(200, 800)} for peer in peers},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -23,6 +24,7 @@ SAID = (
     "remote_addr",
     "request",
     "token_chain",
+    "changes",
 )
 
 
@@ -30,18 +32,22 @@ def entries(
     *,
     who: str = "",
     path: str = "",
+    about: str = "",
     outcome: str | None = None,
     since: str = "",
     until: str = "",
     newest_first: bool = False,
     limit: int = 0,
 ) -> Iterator[dict[str, Any]]:
-    """Yield entries as JSON objects. `path` means itself and what is below it; Refusal for what is no time."""
+    """Yield entries as JSON objects. `path` means itself and what is below it, `about` the key or name of whatever was
+    asked for or changed. Refusal for what is no time."""
     rows = AuditEntry.objects.order_by("-id" if newest_first else "id")
     if who:
         rows = rows.filter(actor=who)
     if path:
-        rows = rows.filter(Q(path=path) | Q(path__startswith=f"{path.rstrip('/')}/"))
+        rows = rows.filter(below(path))
+    if about:
+        rows = rows.filter(touching(about))
     if outcome:
         rows = rows.filter(outcome=outcome)
     if since:
@@ -51,6 +57,17 @@ def entries(
     found = rows.values(*SAID, "seal")
     for row in (found[:limit] if limit else found).iterator(chunk_size=1_000):
         yield row | {"at": row["at"].astimezone(UTC).isoformat()}
+
+
+def below(path: str) -> Q:
+    """Return the entries of a behavior and of what is below it."""
+    return Q(path=path) | Q(path__startswith=f"{path.rstrip('/')}/")
+
+
+def touching(key: str) -> Q:
+    """Return the entries that asked for something of this key, or changed it."""
+    quoted = json.dumps(key)
+    return Q(request__icontains=quoted) | Q(changes__icontains=quoted)
 
 
 def moment(text: str, field: str) -> datetime:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db import models
 from django.utils import timezone
 
+from capabilities.recorder import Recorded
 
-class Role(models.Model):
+
+class Role(Recorded):
     """A named set of capabilities; built-in ones are written by the code, the others by people."""
 
     name = models.CharField(max_length=32, unique=True)
@@ -22,7 +24,7 @@ class Role(models.Model):
         return self.name
 
 
-class RoleHolding(models.Model):
+class RoleHolding(Recorded):
     """Which role a person has on this site, and the token that makes it count; a root needs no token."""
 
     identity = models.OneToOneField("capabilities.Identity", on_delete=models.CASCADE, related_name="holding")
@@ -36,7 +38,7 @@ class RoleHolding(models.Model):
         return f"{self.identity} is {self.role}"
 
 
-class Organisation(models.Model):
+class Organisation(Recorded):
     """People who work together; its owners and admins look after its teams."""
 
     name = models.CharField(max_length=64, unique=True)
@@ -49,7 +51,7 @@ class Organisation(models.Model):
         return self.name
 
 
-class Membership(models.Model):
+class Membership(Recorded):
     """A person's place in an organisation."""
 
     class Level(models.TextChoices):
@@ -75,7 +77,7 @@ class Membership(models.Model):
         return f"{self.identity} is {self.level} of {self.organisation}"
 
 
-class Team(models.Model):
+class Team(Recorded):
     """Some members of an organisation who share deployments."""
 
     organisation = models.ForeignKey(Organisation, on_delete=models.CASCADE, related_name="teams")
@@ -90,7 +92,7 @@ class Team(models.Model):
         return f"{self.organisation}/{self.name}"
 
 
-class TeamMembership(models.Model):
+class TeamMembership(Recorded):
     """A person in a team. Her role there says what she may do with what belongs to the team."""
 
     team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")

@@ -7,6 +7,7 @@ from django.db import models
 from django.utils import timezone
 
 from capabilities.membership import Membership, Organisation, Role, RoleHolding, Team, TeamMembership
+from capabilities.recorder import Recorded
 
 __all__ = [
     "Anchor",
@@ -52,7 +53,7 @@ class Identity(models.Model):
         return self.name or self.did
 
 
-class Anchor(models.Model):
+class Anchor(Recorded):
     """One entry of a capability context: a root DID, or a token under require, provide or revoke."""
 
     class Kind(models.TextChoices):
@@ -79,7 +80,7 @@ class Anchor(models.Model):
         return f"{self.context} {self.kind} {self.key}"
 
 
-class Context(models.Model):
+class Context(Recorded):
     """A capability context beside the node's own (`dms`): a name for one key's anchors."""
 
     name = models.CharField(max_length=64, unique=True)
@@ -91,8 +92,10 @@ class Context(models.Model):
         return self.name
 
 
-class Token(models.Model):
+class Token(Recorded):
     """A capability token this site has issued to one of its identities (a role, an API token)."""
+
+    not_recorded = ("nonce", "document", "warned_at")
 
     owner = models.ForeignKey(Identity, on_delete=models.CASCADE, related_name="tokens")
     issuer = models.CharField(max_length=160)
@@ -144,6 +147,9 @@ class AuditEntry(models.Model):
     remote_addr = models.CharField(max_length=64, blank=True)
     request = models.JSONField(default=dict, blank=True, help_text="The request, secrets removed.")
     token_chain = models.JSONField(default=list, blank=True, help_text="Keys of the tokens it rested on.")
+    changes = models.JSONField(
+        default=list, blank=True, help_text="Each row that it changed: before and after, secrets left out."
+    )
     seal = models.PositiveIntegerField(
         null=True, editable=False, help_text="Number of the seal that holds it; empty for a second."
     )

@@ -46,6 +46,8 @@ class Numbers:
     # A clock set back must not make an envelope valid again whose nonce has just been forgotten.
     nonce_kept_after_s: float = 600.0
     audit_request_max_bytes: int = 16_384
+    audit_changes_max_bytes: int = 16_384
+    audit_changes_max_rows: int = 50
     request_max_bytes: int = 1_048_576
 
     # Other sites.

@@ -282,8 +282,9 @@ def audit(
     remote_addr: str = "",
     request: dict[str, Any] | None = None,
     token_chain: Iterable[str] = (),
+    changes: list[dict[str, Any]] | None = None,
 ) -> None:
-    """Write one entry of the audit log."""
+    """Write one entry of the audit log. `changes`: see `capabilities.recorder`."""
     AuditEntry.objects.create(
         actor=actor[:160],
         path=path[:255],
@@ -293,4 +294,5 @@ def audit(
         remote_addr=remote_addr[:64],
         request=request or {},
         token_chain=list(token_chain),
+        changes=changes or [],
     )

@@ -6,6 +6,7 @@ from django.db import models
 from django.utils import timezone
 
 from capabilities.models import Identity
+from capabilities.recorder import Recorded
 from deployments.models_bids import Bid, BidRequest
 from deployments.models_exec import ExecSession
 from node.models import Node
@@ -43,7 +44,7 @@ EVENT_KINDS = (
 )
 
 
-class Deployment(models.Model):
+class Deployment(Recorded):
     """One ensemble being brought up, running or ended. Names of states are stored, never numbers.
 
     The table of arrows, as `deployments.states.ARROWS` holds it and `services.timeline.move` enforces it:
@@ -57,6 +58,8 @@ class Deployment(models.Model):
         Completed -> (terminal)
         Failed -> (terminal)
     """
+
+    not_recorded = ("source", "ensemble", "manifest", "demand", "reasons", "updated_at")
 
     class Status(models.TextChoices):
         """The reference's status names."""
@@ -161,7 +164,7 @@ class Deployment(models.Model):
         return f"{self.name} {self.id[:8]}"
 
 
-class Allocation(models.Model):
+class Allocation(Recorded):
     """One running instance of an ensemble's allocation on one node.
 
     The table of arrows, as `deployments.states.ALLOCATION_ARROWS` holds it. An attempt that is followed by another one
@@ -175,6 +178,16 @@ class Allocation(models.Model):
         failed -> (terminal)
         terminated -> (terminal)
     """
+
+    not_recorded = (
+        "spec",
+        "detail",
+        "progress",
+        "health_detail",
+        "health_failures",
+        "health_checked_at",
+        "lease_until",
+    )
 
     class Status(models.TextChoices):
         """The reference's status names."""
@@ -349,8 +362,10 @@ class AllocationSample(models.Model):
         return f"{self.allocation_id} at {self.at}"
 
 
-class Quota(models.Model):
+class Quota(Recorded):
     """How much one person may ask for at once. Empty: everybody's limit holds; -1: none in spite of it."""
+
+    not_recorded = ("updated_at",)
 
     identity = models.OneToOneField(
         Identity,

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from capabilities.admin import ReadOnlyAdmin
 from capabilities.asking import identity_of
+from capabilities.recorder import recording
 from capabilities.services import audit, is_root
 from node.choices import state_of
 from node.models import (
@@ -60,7 +61,8 @@ class NodeAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Write the owner's two fields and nothing that the worker measures."""
-        obj.save(update_fields=["location", "allowances"])
+        with recording() as recorder:
+            obj.save(update_fields=["location", "allowances"])
         audit(
             actor=identity_of(request).did,
             path="/dms/node/allowances",
@@ -68,6 +70,7 @@ class NodeAdmin(ReadOnlyAdmin):
             source="admin",
             remote_addr=request.META.get("REMOTE_ADDR", ""),
             request={"location": obj.location, "allowances": obj.allowances},
+            changes=recorder.document(),
         )
 
 

@@ -21,11 +21,13 @@ from pydantic import ValidationError
 from capabilities.context import Decision
 from capabilities.models import AuditEntry
 from capabilities.numbers import NUMBERS
+from capabilities.recorder import recording
+from capabilities.redaction import SECRET
 from capabilities.refusal import Reason, Refusal
 from node.counters import INVOCATION_SECONDS, INVOCATIONS
 from node.limiter import Limiter, Limits
 from node.message import Message
-from node.record import SECRET, record
+from node.record import record
 from node.registry import REGISTRY, Behavior, Call
 
 logger = logging.getLogger(__name__)
@@ -76,9 +78,13 @@ def run(entry: Behavior, call: Call, payload: Any, decision: Decision, topic: st
 def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[str] = ()) -> Message:
     """Parse, run and record one allowed invocation; Refusal says what was wrong."""
     outcome, reason = AuditEntry.Outcome.ALLOWED, ""
+    changes: list[dict[str, Any]] = []
     begin = time.perf_counter()
     try:
-        return entry.handler(replace(call, path=entry.path), parse(entry, payload))
+        with recording(entry.changes) as recorder:
+            answer = entry.handler(replace(call, path=entry.path), parse(entry, payload))
+        changes = recorder.document()
+        return answer
     except Refusal as refusal:
         outcome, reason = AuditEntry.Outcome.REFUSED, f"{refusal.code}: {refusal.detail}"
         raise
@@ -106,6 +112,7 @@ def perform(entry: Behavior, call: Call, payload: Any, *, token_chain: Iterable[
                 reason=reason,
                 payload=payload,
                 token_chain=token_chain,
+                changes=changes,
             )
 
 

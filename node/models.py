@@ -9,6 +9,7 @@ from django.db import models
 from django.utils import timezone
 
 from capabilities.models import Identity
+from capabilities.recorder import Recorded
 from node.models_peers import Invitation as Invitation
 from node.models_peers import Outgoing as Outgoing
 from node.models_peers import Peer as Peer
@@ -17,11 +18,13 @@ from node.models_peers import Peer as Peer
 DOCUMENTS = ("hardware", "executors", "location", "allowances", "price", "preferences", "public_key")
 
 
-class Node(models.Model):
+class Node(Recorded):
     """A machine of this site with its own key. Facts are split by who writes them.
 
     Ids are the seed's four: UUID (primary key), CID of the public key record, libp2p peer id, DID.
     """
+
+    not_recorded = ("hostname", "hardware", "executors", "last_seen_at")
 
     # Registered once, when the node's key is made.
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -105,8 +108,10 @@ class BenchmarkRun(models.Model):
         return f"{self.status} benchmark of {self.node}"
 
 
-class Onboarding(models.Model):
+class Onboarding(Recorded):
     """What a node offers. Without this row the node offers nothing."""
+
+    not_recorded = ("generation", "updated_at")
 
     node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="onboarding")
     cpu_centicores = models.BigIntegerField(help_text="Cores times 100.")
@@ -239,8 +244,10 @@ class NodeEvent(models.Model):
         return self.text
 
 
-class LoggerSettings(models.Model):
+class LoggerSettings(Recorded):
     """How a node's processes log, and where lines are sent. Without this row: as the environment says, nowhere."""
+
+    not_recorded = ("updated_at",)
 
     node = models.OneToOneField(Node, on_delete=models.CASCADE, related_name="logger")
     level = models.CharField(max_length=8, default="info")

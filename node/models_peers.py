@@ -6,10 +6,22 @@ from django.db import models
 from django.utils import timezone
 
 from capabilities.models import Identity
+from capabilities.recorder import Recorded
 
 
-class Peer(models.Model):
+class Peer(Recorded):
     """A site this one knows: it was invited, it invited us, or it said hello and was allowed to."""
+
+    not_recorded = (
+        "record",
+        "used_address",
+        "last_seen_at",
+        "last_error",
+        "last_error_at",
+        "rtt_ms",
+        "clock_offset_ms",
+        "revocations_seen",
+    )
 
     class Via(models.TextChoices):
         """How it came to be known."""
@@ -74,12 +86,14 @@ class Outgoing(models.Model):
         return f"{self.behavior} for {self.peer}"
 
 
-class Invitation(models.Model):
+class Invitation(Recorded):
     """An invitation to join: good for one site, until it expires or is taken back.
 
     Its link carries a private key; only the DID of its public key is kept here. A token lets that DID, and nobody
     else, call the one behavior that accepts it.
     """
+
+    not_recorded = ("granted",)
 
     did = models.CharField(max_length=160, unique=True, editable=False, help_text="Of the key in the link.")
     note = models.CharField(max_length=100, blank=True, help_text="Whom it is for.")

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 
 from capabilities.numbers import NUMBERS
+from capabilities.redaction import clean
 from capabilities.services import audit
 from node.registry import Call
-
-SECRET = re.compile(
-    r"pass(word|phrase)|secret|token|private|credential|authorization|api_?key|^link$|^proof$", re.IGNORECASE
-)
-REMOVED = "(removed)"
-DEPTH_MAX = 64
 
 
 def record(
@@ -31,6 +25,7 @@ def record(
     reason: str = "",
     payload: Any = None,
     token_chain: Iterable[str] = (),
+    changes: list[dict[str, Any]] | None = None,
 ) -> None:
     """Write the audit entry of one invocation, secrets removed."""
     audit(
@@ -42,6 +37,7 @@ def record(
         remote_addr=call.remote_addr if call else remote_addr,
         request=redacted(payload),
         token_chain=token_chain,
+        changes=changes,
     )
 
 
@@ -49,25 +45,9 @@ def redacted(payload: Any) -> dict[str, Any]:
     """Return what the audit log keeps of a request: no secrets, bounded size."""
     if not isinstance(payload, Mapping):
         return {}
-    clean = _clean(payload, 0)
-    text = json.dumps(clean, cls=DjangoJSONEncoder)
+    kept = clean(payload)
+    text = json.dumps(kept, cls=DjangoJSONEncoder)
     if len(text) > NUMBERS.audit_request_max_bytes:
         return {"left_out": f"{len(text)} bytes", "members": sorted(map(str, payload))[:50]}
     document: dict[str, Any] = json.loads(text)
     return document
-
-
-def _clean(value: Any, depth: int) -> Any:
-    if depth > DEPTH_MAX:
-        return "(too deep)"
-    if isinstance(value, Mapping):
-        return {
-            str(key).replace("\x00", ""): REMOVED if SECRET.search(str(key)) else _clean(item, depth + 1)
-            for key, item in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [_clean(item, depth + 1) for item in value]
-    if isinstance(value, str):
-        # Documents (an ensemble with its environment) may hold secrets in their text.
-        return f"({len(value)} characters)" if "\n" in value else value.replace("\x00", "")
-    return value if isinstance(value, int | float | bool) or value is None else str(value)

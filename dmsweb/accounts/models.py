@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from knox.models import AbstractAuthToken
+from knox.models import AbstractAuthToken, AuthTokenManager
 
+from capabilities.recorder import Recorded, RecordedRows, recorded
 from capabilities.scope import Scope
 
 
+@recorded
 class User(AbstractUser):  # type: ignore[django-manager-missing]
     """A person with a password; her DID and its key are the `identity` beside it."""
+
+    not_recorded = ("last_login",)
 
     time_zone = models.CharField(
         max_length=64, blank=True, default="", help_text="IANA name; empty means the browser's zone."
@@ -30,8 +34,10 @@ class LoginLink(models.Model):
         return f"login link of {self.user} until {self.expires_at:%Y-%m-%d %H:%M}"
 
 
-class PersonInvitation(models.Model):
+class PersonInvitation(Recorded):
     """A single-use link that makes one account with a role; only its SHA-256 is kept."""
+
+    not_recorded = ("digest",)
 
     digest = models.CharField(max_length=64, unique=True)
     role = models.ForeignKey("capabilities.Role", on_delete=models.CASCADE, related_name="+")
@@ -53,8 +59,12 @@ class PersonInvitation(models.Model):
         )
 
 
+@recorded
 class ApiToken(AbstractAuthToken):  # type: ignore[misc]
     """A revocable API token, hashed at rest, with the name its owner gave it."""
+
+    not_recorded = ("digest",)
+    recorded_key = "token_key"  # the primary key is the digest
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="auth_token_set")
     name = models.CharField(max_length=64, blank=True, help_text="What the token is for.")
@@ -65,6 +75,8 @@ class ApiToken(AbstractAuthToken):  # type: ignore[misc]
         max_length=64, blank=True, help_text="Id of the only deployment that it is for."
     )
     revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects = AuthTokenManager.from_queryset(RecordedRows)()
 
     class Meta:
         ordering = ["-created"]

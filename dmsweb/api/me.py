@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django_filters import CharFilter, FilterSet, IsoDateTimeFilter
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, viewsets
@@ -13,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from capabilities.asking import address_of, identity_of, source_of
-from capabilities.auditlog import SAID
+from capabilities.auditlog import SAID, below, touching
 from capabilities.models import AuditEntry, Token
 from capabilities.selectors import audit_visible_to, tokens_of, tokens_visible_to
 from capabilities.services import is_root
@@ -151,13 +152,35 @@ class AuditSerializer(serializers.ModelSerializer[AuditEntry]):
         fields = SAID
 
 
+class AuditFilter(FilterSet):  # type: ignore[misc]
+    """The filters of `./dms audit`; `actor` is another word for `who`."""
+
+    who = CharFilter("actor", help_text="DID of the invoker.")
+    path = CharFilter(method="of_path", help_text="A behavior, and what is below it.")
+    about = CharFilter(method="of_thing", help_text="What was asked for or changed: an id, a name.")
+    since = IsoDateTimeFilter("at", "gte", help_text="From then on, in ISO 8601.")
+    until = IsoDateTimeFilter("at", "lt", help_text="Before then.")
+
+    class Meta:
+        model = AuditEntry
+        fields: ClassVar = ["actor", "outcome", "source"]
+
+    def of_path(self, rows: QuerySet[AuditEntry], name: str, value: str) -> QuerySet[AuditEntry]:
+        """Keep what is at or below a path."""
+        return rows.filter(below(value))
+
+    def of_thing(self, rows: QuerySet[AuditEntry], name: str, value: str) -> QuerySet[AuditEntry]:
+        """Keep what is about a thing."""
+        return rows.filter(touching(value))
+
+
 class AuditViewSet(viewsets.ReadOnlyModelViewSet[AuditEntry]):
     """The audit log: all of it for a root of the node, else what the caller did."""
 
     capability: ClassVar = "/dms/me"
     serializer_class = AuditSerializer
     queryset = AuditEntry.objects.none()
-    filterset_fields: ClassVar = ["actor", "path", "outcome", "source"]
+    filterset_class = AuditFilter
     ordering_fields: ClassVar = ["at", "id"]
     search_fields: ClassVar = ["path", "reason", "actor"]
 

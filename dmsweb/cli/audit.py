@@ -19,6 +19,9 @@ def _filtered(command: Any) -> Any:
     for option in (
         click.option("--until", default="", metavar="TIME", help="Before then: 2027-01-31T12:00Z."),
         click.option("--since", default="", metavar="TIME", help="From then on."),
+        click.option(
+            "--about", default="", metavar="KEY", help="What was asked for or changed: an id, a name."
+        ),
         click.option("--outcome", type=click.Choice(["allowed", "refused", "failed"]), default=None),
         click.option("--path", default="", metavar="PATH", help="A behavior, and what is below it."),
         click.option("--who", default="", metavar="DID", help="DID of the invoker."),

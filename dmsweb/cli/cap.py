@@ -96,12 +96,14 @@ def read_tokens(text: str) -> tuple[Token, ...]:
 def note(path: str, request: dict[str, Any]) -> None:
     """Write what was done at the machine itself into the audit log."""
     from capabilities.contexts import name_of
+    from capabilities.recorder import taken
     from capabilities.selectors import site_identity
     from capabilities.services import audit
 
     if "Context" in request:
         request = request | {"Context": name_of(request["Context"])}
-    audit(actor=site_identity().did, path=path, outcome="allowed", source="cli", request=request)
+    actor, done = site_identity().did, taken()
+    audit(actor=actor, path=path, outcome="allowed", source="cli", request=request, changes=done)
 
 
 @verb(

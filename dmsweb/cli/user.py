@@ -226,6 +226,7 @@ def accounts(session: Session) -> ModuleType:
     import django
 
     django.setup()
+    from capabilities.recorder import begin
     from dmsweb.accounts import services
     from dmsweb.migrating import is_current
     from dmsweb.prepare import prepare
@@ -234,6 +235,7 @@ def accounts(session: Session) -> ModuleType:
         prepared = prepare(session.output.log)
         if prepared.admin_password:
             session.output.log(f"the password of {ADMIN} is {prepared.admin_password}")
+    begin()
     return services
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from django.urls import include, path
 
 from deployments.quota_view import quota_page
-from dmsweb.pages import account, caps, people, terminal_page, views
+from dmsweb.pages import account, audit, caps, people, terminal_page, views
 
 urlpatterns = [
     path("", views.overview, name="overview"),
     path("bar/", views.bar_state, name="bar"),
-    path("audit/", views.audit, name="audit"),
+    path("audit/", audit.audit, name="audit"),
     path("", include("dmsweb.pages.login_urls")),
     path("capabilities/", caps.capabilities, name="capabilities"),
     path("capabilities/do/", caps.capabilities_do, name="capabilities-do"),

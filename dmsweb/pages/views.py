@@ -1,20 +1,15 @@
-"""Overview, the bar's state, the audit log: pages that read from several rooms."""
+"""Overview and the bar's state: pages that read from several rooms."""
 
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from capabilities.asking import identity_of
-from capabilities.models import AuditEntry, Identity
-from capabilities.selectors import audit_visible_to
-from capabilities.services import is_root
 from deployments import states
-from deployments.listing import SEARCH_MAX, deployment_rows, light
+from deployments.listing import deployment_rows, light
 from deployments.quota_view import quota_meters
 from deployments.selectors import latest_events, visible_to
 from dmsweb.pages.context import bar
@@ -25,7 +20,6 @@ from node.presence import node_state
 from node.visible import node_events_visible_to
 
 SHOWN = 8
-AUDIT_ROWS = 50
 ONBOARD = "/dms/node/onboarding/onboard"
 NEW = "/dms/node/deployment/new"
 
@@ -65,27 +59,3 @@ def overview(request: HttpRequest) -> HttpResponse:
 def bar_state(request: HttpRequest) -> HttpResponse:
     """Return the node's state in the bar, for live pages."""
     return render(request, "parts/bar_state.html", bar())
-
-
-@require_safe
-@login_required
-def audit(request: HttpRequest) -> HttpResponse:
-    """Show the audit log: all of it to a root, to others what they did themselves."""
-    identity = identity_of(request)
-    rows = audit_visible_to(identity, is_root(identity)).defer("request", "token_chain")
-    search, outcome = request.GET.get("q", "").strip()[:SEARCH_MAX], request.GET.get("outcome", "")
-    if search:
-        known = Identity.objects.filter(name__icontains=search).values_list("did", flat=True)
-        rows = rows.filter(Q(path__icontains=search) | Q(actor__icontains=search) | Q(actor__in=known))
-    if outcome in AuditEntry.Outcome.values:
-        rows = rows.filter(outcome=outcome)
-    page = Paginator(rows, AUDIT_ROWS).get_page(request.GET.get("page"))
-    dids = {entry.actor for entry in page.object_list}
-    context = {
-        "page": page,
-        "names": dict(Identity.objects.filter(did__in=dids).values_list("did", "name")),
-        "search": search,
-        "outcome": outcome,
-        "outcomes": AuditEntry.Outcome.values,
-    }
-    return render(request, "pages/audit.html", context)

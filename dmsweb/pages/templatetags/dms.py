@@ -147,6 +147,13 @@ def bytes_shown(value: float | None, per: str = "") -> SafeString:
 
 
 @register.filter
+def plain(value: Any) -> str:
+    """Write a value of a changed field on one line."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+@register.filter
 def pretty(value: Any) -> str:
     """Write a JSON value for reading."""
     return json.dumps(value, indent=2, ensure_ascii=False, sort_keys=False)
