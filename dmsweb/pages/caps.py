@@ -109,7 +109,7 @@ def _anchors(request: HttpRequest, identity: Identity, root: bool, now: datetime
     if not door.may(identity, LIST):
         return {"anchors": dict[str, list[AnchorRow]](), "contexts": [], "context_name": ""}
     names = context_names() if root else [CONTEXT]
-    chosen = request.GET.get("context", CONTEXT)
+    chosen = request.GET.get("of", CONTEXT)
     chosen = chosen if chosen in names else CONTEXT
     did, rows, counts = anchored(chosen, now)
     return {

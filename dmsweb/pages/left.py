@@ -11,11 +11,11 @@ HOUR_S: Final = 3_600.0
 DAY_S: Final = 24 * HOUR_S
 LONGEST_S: Final = 2 * 365 * DAY_S
 MARKS: Final = (
-    ("hour", HOUR_S),
-    ("day", DAY_S),
-    ("week", 7 * DAY_S),
-    ("month", 30 * DAY_S),
-    ("year", 365 * DAY_S),
+    ("1 h", HOUR_S),
+    ("1 d", DAY_S),
+    ("1 w", 7 * DAY_S),
+    ("1 mo", 30 * DAY_S),
+    ("1 y", 365 * DAY_S),
 )
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from capabilities.did import did_of
 from capabilities.keys import PrivateKey
-from capabilities.models import Anchor, Token
+from capabilities.models import Anchor, Context, Token
 from capabilities.services import delegate, grant, revoke
 from capabilities.tokens import TokenList, issue
 from dmsweb.accounts.roles import role_assign, role_set
@@ -173,6 +173,17 @@ def test_anchors_are_shown_added_and_removed(people):
     client.post(DO, remove)
     assert not Anchor.objects.filter(kind="provide").exists()
     assert "not found" in text(client.post(DO, remove, follow=True)).lower()
+
+
+def test_the_anchors_of_another_context_are_shown_to_a_root(people):
+    Context.objects.create(name="org", did=people.identity("bob").did, key_name="org")
+    Anchor.objects.create(context="org", kind="root", key=did_of(STRANGER.public))
+    client = people.client("alice")
+    assert "?of=org" in text(client.get(URL))
+    page = text(client.get(URL, {"of": "org"}))
+    assert "Anchors of org" in page
+    assert did_of(STRANGER.public) in page
+    assert "Anchors of" not in text(client.get(URL, {"of": "nothing"}))
 
 
 def test_a_token_taken_apart(people, handed_on):
