@@ -15,6 +15,7 @@ from django.shortcuts import render
 from capabilities.asking import address_of
 from capabilities.refusal import Refusal
 from dmsweb.accounts.invitations import SESSION_KEY, invitation_find, invitation_spend
+from dmsweb.accounts.models import User
 from dmsweb.accounts.oidc import CheckedProvider
 from dmsweb.accounts.oidc_failures import provider_failed
 
@@ -69,6 +70,7 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         """Make the account, and give it what the invitation says."""
         try:
             with transaction.atomic():
+                _name(sociallogin.user, invitation_find(request.session.get(SESSION_KEY, "")).name)
                 user = super().save_user(request, sociallogin, form)
                 invitation_spend(request.session.get(SESSION_KEY, ""), user)
         except Refusal as refusal:
@@ -78,3 +80,9 @@ class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
             raise ImmediateHttpResponse(answer) from refusal
         request.session.pop(SESSION_KEY, None)
         return user
+
+
+def _name(user: User, offered: str) -> None:
+    """Where the provider tells no name that can be used, take the one of the invitation."""
+    if not user.username and offered and not User.objects.filter(username__iexact=offered).exists():
+        user.username = offered

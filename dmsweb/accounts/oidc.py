@@ -11,7 +11,8 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
 from django.http import HttpRequest
 
-from dmsweb.accounts.oidc_claims import Distrusted, claims_of, discovered, nonce_of, same_person
+from dmsweb.accounts.oidc_claims import claims_of, nonce_of, same_person
+from dmsweb.accounts.oidc_discovery import Distrusted, discovered
 
 
 class Untrusted(OAuth2Error):  # type: ignore[misc]
@@ -40,6 +41,9 @@ class CheckedAdapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         self, request: HttpRequest, app: SocialApp, client: Any, pkce_code_verifier: str | None = None
     ) -> dict[str, Any]:
         """Exchange the code, and keep which nonce this login began with."""
+        # RFC 9207: a provider that says who it is has to be the one that was asked.
+        if request.GET.get("iss", self.openid_config["issuer"]) != self.openid_config["issuer"]:
+            raise Untrusted("its answer was given by somebody else")
         self._nonce = nonce_of(pkce_code_verifier or "")
         answer: dict[str, Any] = super().get_access_token_data(request, app, client, pkce_code_verifier)
         return answer

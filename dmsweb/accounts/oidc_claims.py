@@ -1,6 +1,6 @@
-"""What an identity provider says about itself and about a person, believed only after every check of OpenID Connect.
+"""What an identity provider says about a person, believed only after every check of OpenID Connect.
 
-Knows no Django and no network: documents and tokens come in, claims or `Distrusted` come out.
+Knows no Django and no network: tokens come in, claims or `Distrusted` come out.
 """
 
 from __future__ import annotations
@@ -12,33 +12,10 @@ from typing import Any
 import jwt
 
 from capabilities.numbers import NUMBERS
+from dmsweb.accounts.oidc_discovery import Distrusted
 
-WELL_KNOWN = "/.well-known/openid-configuration"
-NEEDED = ("issuer", "authorization_endpoint", "token_endpoint", "jwks_uri")
 # No "none", and nothing symmetric: the client secret, or a public key read as one, must not sign.
 SIGNED_WITH = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
-
-
-class Distrusted(Exception):
-    """The provider's answer is not believed; the text says why."""
-
-
-def discovery_address(issuer: str) -> str:
-    """Return where the provider `issuer` publishes its discovery document."""
-    return issuer if "/.well-known/" in issuer else issuer.rstrip("/") + WELL_KNOWN
-
-
-def discovered(document: Any, issuer: str) -> dict[str, Any]:
-    """Return a discovery document that is complete and speaks for `issuer`; Distrusted otherwise."""
-    if not isinstance(document, dict):
-        raise Distrusted("its discovery document is no JSON object")
-    missing = [name for name in NEEDED if not isinstance(document.get(name), str) or not document[name]]
-    if missing:
-        raise Distrusted(f"its discovery document lacks {', '.join(missing)}")
-    wanted = issuer.split("/.well-known/", 1)[0].rstrip("/")
-    if document["issuer"].rstrip("/") != wanted:
-        raise Distrusted(f"its discovery document speaks for {document['issuer'][:200]}, not for {wanted}")
-    return document
 
 
 def nonce_of(verifier: str) -> str:

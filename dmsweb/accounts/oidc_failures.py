@@ -42,7 +42,8 @@ def words(
     """Return the status, what went wrong, and what to do about it."""
     again = "Try again in a moment; your password and passkeys of this site work meanwhile."
     ask = "Tell whoever runs this site; its log says more."
-    if error == AuthError.CANCELLED:
+    # Some providers forget the state when a person says no; saying so takes nothing on trust.
+    if error == AuthError.CANCELLED or told.split(" ", 1)[0] == "access_denied":
         return HTTPStatus.OK, f"{provider} was told not to let you in here.", "Begin again whenever you like."
     if not began_here:
         text = f"This answer of {provider} belongs to no login that began in this browser in the last 10 minutes."

@@ -1,6 +1,7 @@
 """What this machine offers and what it lacks: each check says what a lack costs and how to mend it.
 
-Standard library only, no network beyond the machine, each check bounded to a few seconds.
+Standard library only; no network beyond the machine, but for the identity provider that is named; each check
+bounded to a few seconds.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dmsweb.home import Home
-from dmsweb.launch.doctor import containers, gpu, host, sandbox
+from dmsweb.launch.doctor import containers, gpu, host, identity, sandbox
 from dmsweb.launch.doctor.check import Check
 
 
@@ -26,5 +27,6 @@ def examine(home: Home, *, port: int | None = None) -> list[Check]:
         sandbox.user_namespaces,
         sandbox.sandbox,
         gpu.toolkit,
+        identity.provider,
     ]
     return [check() for check in checks]

@@ -10,12 +10,13 @@ import pytest
 
 from dmsweb.home import Home
 from dmsweb.launch import table
-from dmsweb.launch.doctor import containers, examine, gpu, host, sandbox
+from dmsweb.launch.doctor import containers, examine, gpu, host, identity, sandbox
 from dmsweb.launch.doctor.check import tried
 from dmsweb.launch.fault import StartFault
+from tests.support.identity_provider import identity_provider
 
 NAMES = ["python", "redis", "disk", "ports", "memory", "clock", "proxy", "docker"]
-NAMES += ["user_namespaces", "sandbox", "gpu"]
+NAMES += ["user_namespaces", "sandbox", "gpu", "oidc"]
 
 
 def test_every_check_has_its_members(tmp_path: Path) -> None:
@@ -152,3 +153,26 @@ def test_a_command_that_hangs_or_is_missing(monkeypatch: pytest.MonkeyPatch) -> 
     assert tried(["sleep", "5"]) == "sleep does not answer"
     assert tried(["no-such-program"]) == "no-such-program: No such file or directory"
     assert tried(["true"]) is None
+
+
+def test_the_identity_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(**changes: str) -> str:
+        for name, value in changes.items():
+            monkeypatch.setenv(f"DMS_OIDC_{name}", value)
+        check = identity.provider()
+        assert check.ok or (check.cost and check.hint)
+        return f"{'' if check.ok else 'lacks: '}{check.detail}"
+
+    monkeypatch.delenv("DMS_OIDC_ISSUER", raising=False)
+    monkeypatch.delenv("DMS_OIDC_CLIENT_ID", raising=False)
+    assert told().startswith("no identity provider")
+    with identity_provider() as running:
+        assert "without DMS_OIDC_CLIENT_ID" in told(ISSUER=running.url)
+        assert told(CLIENT_ID="dms") == running.url
+        running.changed_document = {"issuer": "https://other.example"}
+        assert "speaks for https://other.example" in told()
+        running.changed_document = {"jwks_uri": ""}
+        assert "lacks jwks_uri" in told()
+    assert "cannot be read" in told()
+    assert "without TLS" in told(ISSUER="http://id.example")
+    assert "is no address" in told(ISSUER="id.example")

@@ -14,7 +14,8 @@ from django.test import Client
 
 from dmsweb.accounts.invitations import invite
 from dmsweb.accounts.models import User
-from dmsweb.accounts.oidc_claims import Distrusted, claims_of, discovered
+from dmsweb.accounts.oidc_claims import claims_of
+from dmsweb.accounts.oidc_discovery import Distrusted, discovered
 from dmsweb.accounts.roles import role_of, role_set
 from tests.support.identity_provider import KEY_ID, identity_provider
 from tests.unit.dmsweb.conftest import PASSWORD
@@ -96,6 +97,15 @@ def test_somebody_new_needs_an_invitation_in_the_same_browser(people, provider):
     assert log_in(Client(), provider)["Location"] == "/"
 
 
+@pytest.mark.parametrize(("offered", "made"), [("dora", "dora"), ("bob", "user"), ("", "user")])
+def test_a_name_that_the_provider_does_not_tell_is_the_invitations(people, provider, offered, made):
+    provider.changed_userinfo = {"preferred_username": None}
+    client = Client()
+    client.get(invite(by=people.identity("alice"), role="viewer", name=offered)[1])
+    assert log_in(client, provider)["Location"] == "/"
+    assert SocialAccount.objects.get().user.username == made
+
+
 def test_an_invitation_that_cannot_be_given_any_more_makes_no_account(people, provider):
     from dmsweb.accounts.roles import role_assign
 
@@ -116,7 +126,9 @@ def test_an_invitation_that_cannot_be_given_any_more_makes_no_account(people, pr
 def test_the_provider_is_connected_and_disconnected_by_its_owner(people, provider):
     client = Client()
     client.post("/login/", {"username": "bob", "password": PASSWORD})
-    assert b"None yet" in client.get("/account/connections/").content
+    page = client.get("/account/connections/")
+    assert b"None yet" in page.content
+    assert b"Connect Acme" in page.content
     answer = log_in(client, provider, f"{START}?process=connect")
     assert answer["Location"] == "/account/connections/"
     page = client.get("/account/connections/")
@@ -182,6 +194,15 @@ def test_a_state_of_another_browser_is_refused_before_the_provider_is_asked(peop
     assert provider.asked == []
 
 
+def test_an_answer_in_the_name_of_another_provider_is_refused(people, provider):
+    connected(people, provider)
+    client = Client()
+    for issuer, status in (("https://evil.example", 403), (provider.url, 302)):
+        asked = leave(client, provider)
+        answer = client.get(BACK, {"code": "c", "state": asked["state"], "iss": issuer})
+        assert answer.status_code == status
+
+
 def test_a_refusal_of_the_provider_is_told_as_text(people, provider):
     client = Client()
     asked = leave(client, provider)
@@ -190,9 +211,10 @@ def test_a_refusal_of_the_provider_is_told_as_text(people, provider):
     assert answer.status_code == 403
     assert b"server_error &lt;script&gt;no" in answer.content
     asked = leave(client, provider)
-    stopped = client.get(BACK, {"state": asked["state"], "error": "access_denied"})
-    assert stopped.status_code == 200
-    assert b"told not to let you in" in stopped.content
+    for known in ({"state": asked["state"]}, {}):
+        stopped = client.get(BACK, known | {"error": "access_denied"})
+        assert stopped.status_code == 200
+        assert b"told not to let you in" in stopped.content
 
 
 def test_a_provider_that_is_down_is_said(people, settings, provider):
