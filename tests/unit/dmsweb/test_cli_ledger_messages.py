@@ -10,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from capabilities import keystore
 from capabilities.custody import node_key
 from capabilities.did import did_of
 from capabilities.keys import PrivateKey
 from capabilities.services import root_add
 from capabilities.tokens import Token, issue
+from dmsweb.cli.key import key_path, passphrase_of
 from dmsweb.cli.key_ledger import ledger_of
 from dmsweb.cli.session import Session
 from dmsweb.cli.signing import signed_envelope
@@ -51,9 +53,9 @@ def session(here: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ses
     return made
 
 
-def asked(session: Session, *held: Token, path: str = "/test/who") -> Envelope:
+def asked(session: Session, *held: Token, path: str = "/test/who", name: str = "ledger:1") -> Envelope:
     made = signed_envelope(
-        session, path, {}, name="ledger:1", dest="", topic="", reply=True, expiry_s=None, held=held
+        session, path, {}, name=name, dest="", topic="", reply=True, expiry_s=None, held=held
     )
     return Envelope.from_document(made)
 
@@ -79,6 +81,20 @@ def test_what_was_given_to_a_wallet_goes_along(here: House, session: Session) ->
     )
     assert content(receive(asked(session, given).to_json())) == {"Text": did}
     assert content(receive(asked(session, given, path="/test/echo").to_json()))["status"] == 403
+
+
+def test_a_key_of_the_keystore_speaks_for_itself(here: House, session: Session) -> None:
+    key = PrivateKey.generate()
+    root_add(did_of(key.public))
+    path = key_path(session, "carol")
+    keystore.write(path, keystore.seal("carol", key, passphrase_of(session)))
+    try:
+        envelope = asked(session, name="carol")
+    finally:
+        path.unlink()
+    assert envelope.sender.did == envelope.sender.id_did == did_of(key.public)
+    assert envelope.expires_ns - time.time_ns() < 31 * NS
+    assert content(receive(envelope.to_json())) == {"Text": envelope.sender.did}
 
 
 def test_what_the_wallet_signed_serves_nobody_else(here: House, session: Session) -> None:
