@@ -18,7 +18,7 @@ from dmsweb.accounts.services import hashing
 from dmsweb.pages.account import Login, login_link, too_many
 from dmsweb.pages.invited import invited
 from dmsweb.pages.provider import provider_callback, provider_login
-from dmsweb.pages.security_page import Logins, security
+from dmsweb.pages.security_page import Forgotten, ForgottenSent, Logins, security
 
 View = Callable[..., HttpResponseBase]
 
@@ -62,8 +62,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     ),
     path("account/password/change/", bounded(account.password_change), name="account_change_password"),
     path("account/password/set/", bounded(account.password_set), name="account_set_password"),
-    path("account/password/reset/", account.password_reset, name="account_reset_password"),
-    path("account/password/reset/sent/", account.password_reset_done, name="account_reset_password_done"),
+    path("account/password/reset/", Forgotten.as_view(), name="account_reset_password"),
+    path("account/password/reset/sent/", ForgottenSent.as_view(), name="account_reset_password_done"),
     re_path(RESET_KEY, bounded(account.password_reset_from_key), name="account_reset_password_from_key"),
     path(
         "account/password/reset/done/",

@@ -6,6 +6,7 @@ import pytest
 from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
+from allauth.usersessions.models import UserSession
 from django.core import mail
 from django.core.cache import cache
 from django.test import Client
@@ -162,6 +163,44 @@ def test_logins_are_listed_and_all_others_ended(people):
     first.post("/account/logins/")
     assert first.get("/").status_code == 200
     assert second.get("/").status_code == 302
+
+
+def test_one_login_is_ended_by_its_person_alone(people):
+    first, second, third = (Client(HTTP_USER_AGENT=f"browser {number}") for number in range(3))
+    for client in (first, second, third):
+        client.post("/login/", BOB)
+    lost = UserSession.objects.get(user_agent="browser 1")
+    charlie = Client()
+    charlie.post("/login/", {"username": "charlie", "password": PASSWORD})
+    for pk in (lost.pk, "9" * 30, "x"):
+        assert b"had ended already" in charlie.post("/account/logins/", {"login": pk}, follow=True).content
+    assert second.get("/").status_code == 200
+    page = first.post("/account/logins/", {"login": lost.pk}, follow=True)
+    assert b"browser 1" not in page.content
+    assert [client.get("/").status_code for client in (first, second, third)] == [200, 302, 200]
+
+
+def test_a_site_without_mail_does_not_promise_a_letter(people, settings):
+    assert b"Send the link" in Client().get("/account/password/reset/").content
+    settings.EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+    page = Client().get("/account/password/reset/").content
+    assert b"This site sends no mail" in page
+    assert b"Send the link" not in page
+    assert b"No mail is sent here" in Client().get("/account/password/reset/sent/").content
+
+
+def test_an_invitation_says_until_when_and_whose_login_it_replaces(people):
+    path = link(people)
+    assert b"makes one account and ends <time" in Client().get(path).content
+    page = people.client("bob").get(path).content
+    assert b"You are logged in as bob" in page
+
+
+def test_a_token_that_is_refused_keeps_what_was_chosen(people):
+    wrong = {"name": "ci", "capabilities": "/dms/cap", "days": "30"}
+    page = people.client("bob").post("/account/tokens/", wrong)
+    assert page.status_code == 403
+    assert b'value="30" selected' in page.content
 
 
 def test_a_forgotten_password_is_reset_by_mail(people):
