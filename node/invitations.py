@@ -27,8 +27,8 @@ from capabilities.gojson import (
 )
 from capabilities.keys import KeyFault, PrivateKey
 from capabilities.moments import moment_of
-from capabilities.refusal import Refusal
-from capabilities.tokenform import check_path
+from capabilities.refusal import Reason, Refusal
+from capabilities.tokenform import TokenFault, check_path
 from node.addresses import address_check
 
 PAGE = "/join/"
@@ -62,11 +62,18 @@ def words_of(path: str) -> str:
     return WORDS.get(path, f"call {path} and what is below it")
 
 
-def offered(paths: Iterable[str]) -> tuple[str, ...]:
-    """Return what is always given and `paths`, each once; Refusal for what no invitation may give."""
+def offered(paths: Iterable[str], member: str = "") -> tuple[str, ...]:
+    """Return what is always given and `paths`, each once; Refusal for what no invitation may give.
+
+    `member`: where in the request they stand.
+    """
     found = dict.fromkeys([*BASE, *paths])
     for path in found:
-        check_path(path, "capability")
+        try:
+            check_path(path, "capability")
+        except TokenFault as fault:
+            said = (Reason("path", fault.detail, member),)
+            raise Refusal("invalid_request", fault.detail, hint=fault.hint, reasons=said) from None
         if implies(path, NEVER):
             raise Refusal(
                 "too_much",

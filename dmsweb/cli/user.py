@@ -7,6 +7,7 @@ everywhere. Passwords and links are made straight in the site's database: whoeve
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from types import ModuleType
@@ -18,6 +19,7 @@ from capabilities.numbers import NUMBERS
 from capabilities.refusal import Refusal
 from dmsweb.cli.output import Output, table
 from dmsweb.cli.session import Session, verb, verbs
+from dmsweb.launch.table import running_pid
 
 ADMIN = "admin"
 
@@ -226,6 +228,9 @@ def accounts(session: Session) -> ModuleType:
     import django
 
     django.setup()
+    if running_pid(session.home) is None:
+        # No site, no pages that would wait for news.
+        logging.getLogger("node.live").setLevel(logging.ERROR)
     from capabilities.recorder import begin
     from dmsweb.accounts import services
     from dmsweb.migrating import is_current

@@ -64,7 +64,7 @@ def invite(
     call: Call, *, can: Iterable[str], want: Iterable[str], lifetime: timedelta, member: timedelta, note: str
 ) -> tuple[Invitation, Link]:
     """Make an invitation; the link is returned and kept nowhere."""
-    offers, asks = invitations.offered(can), invitations.offered(want)
+    offers, asks = invitations.offered(can, "Can"), invitations.offered(want, "Want")
     _may_give(call.invoker, offers)
     addresses = own_addresses()
     if not addresses:
@@ -174,7 +174,7 @@ def read(text: str) -> Link:
             hint="open it at the site that is to join: ./dms join LINK there",
         )
     link.check_time(time.time_ns())
-    invitations.offered(link.asks)
+    invitations.offered(link.asks, "Link")
     return link
 
 

@@ -80,6 +80,9 @@ def test_what_is_always_given_comes_first_and_nothing_twice():
             offered([path])
     with pytest.raises(Refusal):
         offered([f"/x{number}" for number in range(40)])
+    with pytest.raises(Refusal, match="slash") as refused:
+        offered(["dms/node"], "Want")
+    assert (refused.value.code, refused.value.reasons[0].path) == ("invalid_request", "Want")
 
 
 def test_every_path_has_words():
