@@ -11,6 +11,7 @@ from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnec
 from django.db import transaction
 from django.http import HttpRequest
 from django.shortcuts import render
+from django.urls import reverse
 
 from capabilities.asking import address_of
 from capabilities.refusal import Refusal
@@ -32,6 +33,14 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     def get_client_ip(self, request: HttpRequest) -> str:
         """Return the address that the server believes, as the audit log does."""
         return address_of(request) or UNKNOWN_ADDRESS
+
+    def get_reauthentication_methods(self, user: Any) -> list[dict[str, Any]]:
+        """Lead whoever has nothing to be asked for (links and providers alone) to setting a password first."""
+        methods: list[dict[str, Any]] = super().get_reauthentication_methods(user)
+        if methods or not user.is_authenticated:
+            return methods
+        url = reverse("account_set_password")
+        return [{"id": "set_password", "description": "Set a password", "url": url}]
 
 
 class SocialAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]

@@ -18,6 +18,7 @@ from capabilities.refusal import Refusal
 from dmsweb.accounts.invitations import invite
 from dmsweb.accounts.models import PersonInvitation, User
 from dmsweb.accounts.roles import role_assign, role_of, role_set
+from dmsweb.accounts.services import login_link_create
 from node import door
 from tests.unit.dmsweb.conftest import PASSWORD
 
@@ -178,6 +179,24 @@ def test_one_login_is_ended_by_its_person_alone(people):
     page = first.post("/account/logins/", {"login": lost.pk}, follow=True)
     assert b"browser 1" not in page.content
     assert [client.get("/").status_code for client in (first, second, third)] == [200, 302, 200]
+
+
+def test_who_came_by_a_link_sets_a_password_before_factors(people):
+    people.bob.set_unusable_password()
+    people.bob.save()
+    client = Client()
+    client.post(login_link_create(people.bob))
+    for path in ("/account/2fa/totp/activate/", "/account/2fa/webauthn/add/"):
+        asked = client.get(path)
+        assert asked["Location"].startswith("/account/password/set/?next=")
+    assert b"You have none yet" in client.get(asked["Location"]).content
+    chosen = "another horse battery"
+    done = client.post(asked["Location"], {"password1": chosen, "password2": chosen})
+    again = client.get(done["Location"])
+    assert again["Location"].startswith("/account/reauthenticate/")
+    page = client.post(again["Location"], {"password": chosen}, follow=True)
+    assert page.status_code == 200
+    assert page.redirect_chain[-1][0] == path
 
 
 def test_a_site_without_mail_does_not_promise_a_letter(people, settings):
