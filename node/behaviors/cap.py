@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from capabilities.models import Anchor, Identity
 from capabilities.models import Token as TokenRow
 from capabilities.numbers import NUMBERS
 from capabilities.refusal import Reason, Refusal, not_found
-from capabilities.selectors import CONTEXT, rows_of, tokens_of
+from capabilities.selectors import CONTEXT, revoked_words, rows_of, tokens_of
 from capabilities.tokenform import check_path
 from capabilities.tokens import Token, TokenList
 from node.message import Message
@@ -243,6 +244,8 @@ def answered(who: str, can: str, on: str = "", name: str = "") -> CapCheckRespon
         if name and (mine := _context_of(who)):
             held += mine.anchors.provide
         answer = checking.here(context, who, can, held, now_ns, f"-c {name} " if name else "")
+        if not answer.allowed and not name and (words := revoked_words(who, can)):
+            answer = replace(answer, why=f"{answer.why}; {words}")
     else:
         known_key(on, "On")
         answer = checking.there(_context_of(who) or context, who, can, on, now_ns)

@@ -148,6 +148,13 @@ def test_why_and_why_not(people, handed_on):
     assert "Missing:" in text(people.client("bob").get(URL, {"who": bob.did, "can": "/dms/node/drain"}))
 
 
+def test_what_was_allowed_until_it_was_revoked_is_told(people, handed_on):
+    first, _ = handed_on
+    revoke(first)
+    page = text(people.client("alice").get(URL, {"who": "bob", "can": PATH}))
+    assert "what allowed it was revoked on" in page
+
+
 def test_anchors_are_shown_added_and_removed(people):
     client = people.client("alice")
     token = issue(
