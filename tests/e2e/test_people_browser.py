@@ -23,6 +23,19 @@ from tests.support.site import Site
 PASSWORD = "correct horse battery"
 WAIT_S = 30.0
 LET_OUT = 4401
+PHONE_PX = 390
+ACCOUNT = (
+    "/account/security/",
+    "/account/logins/",
+    "/account/email/",
+    "/account/password/change/",
+    "/account/2fa/",
+    "/account/2fa/webauthn/",
+    "/account/2fa/totp/activate/",
+    "/account/connections/",
+    "/people/",
+    "/teams/",
+)
 
 
 def code_of(secret: str) -> str:
@@ -147,6 +160,19 @@ def test_an_authenticator_app_and_a_passkey(site: Site, named: Visitor) -> None:
     page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_selector(".avatar-button")
     expect(page.get_by_text("Account of dora")).to_be_attached()
+
+
+def test_the_pages_of_ones_own_account_fit_a_phone(site: Site, browser: Browser) -> None:
+    with visitor(browser, site, width=PHONE_PX, theme="dark") as window:
+        window.open("/account/password/reset/")
+        assert (window.violations(), window.overflow()) == ([], 0)
+        log_in(window)
+        for path in ACCOUNT:
+            page = window.open(path)
+            page.wait_for_load_state()
+            assert window.violations() == [], path
+            assert window.overflow() <= 0, path
+        assert window.complaints == []
 
 
 def test_disabling_an_account_ends_its_socket_at_once(site: Site) -> None:
