@@ -64,6 +64,9 @@ class Anchor(Recorded):
         PROVIDE = "provide"
         REVOKE = "revoke"
 
+    # Rows that are written past conflicts have no primary key yet.
+    recorded_key = "key"
+
     context = models.CharField(max_length=64, default="dms", help_text="Name of the capability context.")
     kind = models.CharField(max_length=8, choices=Kind.choices)
     key = models.CharField(max_length=255, help_text="DID of a root; issuer#subject#nonce of a token.")
@@ -82,6 +85,8 @@ class Anchor(Recorded):
 
 class Context(Recorded):
     """A capability context beside the node's own (`dms`): a name for one key's anchors."""
+
+    recorded_key = "name"
 
     name = models.CharField(max_length=64, unique=True)
     did = models.CharField(max_length=160, help_text="Whose context it is.")

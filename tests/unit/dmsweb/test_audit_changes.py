@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from django.apps import apps
@@ -10,11 +11,13 @@ from django.utils import timezone
 
 from capabilities import recorder
 from capabilities.auditlog import entries
+from capabilities.keys import PrivateKey
 from capabilities.models import AuditEntry, AuditSeal, Organisation, Token
 from capabilities.numbers import NUMBERS
 from capabilities.recorder import Recorded, RecordedRows, recorded_models, recording
 from capabilities.refusal import Refusal
 from capabilities.seals import seal_next, verify
+from capabilities.tokens import TokenList, issue
 from dmsweb.accounts.models import ApiToken, User
 from node.door import invoke
 from node.models import Node
@@ -224,6 +227,18 @@ def test_rest_filters_as_the_command_line_does(people):
     assert {error["path"] for error in refused.json()["errors"]} == {"since", "outcome"}
     row = client.get("/api/v1/audit/", {"path": DRAIN}).json()["items"][0]
     assert row["changes"][0]["object"] == "node"
+
+
+def test_anchors_of_one_call_are_told_apart(people):
+    giver, node = PrivateKey.generate(), people.node.identity.did
+    expires_ns = time.time_ns() + 10**15
+    tokens = tuple(
+        issue(giver, action="delegate", subject=node, capabilities=(path,), expires_ns=expires_ns)
+        for path in ("/lab/a", "/lab/b", "/lab/c")
+    )
+    told = does(people, "/dms/cap/provide/anchor", Token=TokenList(tokens).document())
+    assert [one["key"] for one in told] == [token.key for token in tokens]
+    assert all(one["before"] is None and one["after"]["kind"] == "provide" for one in told)
 
 
 def test_a_granted_token_is_noted_by_its_paths(people):
