@@ -8,7 +8,8 @@ import statistics
 import time
 
 from bench.result import Result
-from deployments.matching import Edge, Links, Offer, Problem, Want, place
+from deployments.ensemble.model import EdgeSpec
+from deployments.matching import Links, Offer, Problem, Want, place
 
 NODES, BIDS_EACH, PROVIDERS, EDGES = 20, 500, 2_000, 25
 # From edges that half the earth keeps to ones within a continent.
@@ -32,7 +33,7 @@ def problem(seed: int, edge_ms: float) -> Problem:
             for name in names
             for peer in chance.sample(peers, BIDS_EACH)
         ],
-        [Edge(one, other, edge_ms) for one, other in (chance.sample(names, 2) for _ in range(EDGES))],
+        [EdgeSpec(one, other, edge_ms) for one, other in (chance.sample(names, 2) for _ in range(EDGES))],
         Links(places=places),
         {peer: {"centicores": chance.randint(200, 800)} for peer in peers},
     )

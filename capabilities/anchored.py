@@ -10,29 +10,34 @@ from django.db.models import Count, Q
 
 from capabilities.contexts import context_get
 from capabilities.models import Anchor
-from capabilities.tokens import Token
+from capabilities.tokenform import Token, key_parts
 
 SHOWN = 50
 
 
 @dataclass(frozen=True, slots=True)
 class AnchorRow:
-    """One anchor. Of a root only `key` (its DID); of a revocation that came as a key alone no paths."""
+    """One anchor. `token` is None of a root, whose `key` is its DID, and of a revocation that came as a key alone."""
 
     kind: str
     key: str
-    issuer: str = ""
-    subject: str = ""
-    audience: str = ""
-    capabilities: tuple[str, ...] = ()
-    topics: tuple[str, ...] = ()
-    depth: int = 0
+    token: Token | None = None
     expires_at: datetime | None = None
+
+    @property
+    def issuer(self) -> str:
+        """Who signed it; empty for a root."""
+        return key_parts(self.key)[0] if self.subject else ""
+
+    @property
+    def subject(self) -> str:
+        """Whom it is for; empty for a root."""
+        return key_parts(self.key)[1]
 
     @property
     def dids(self) -> set[str]:
         """Return everybody whom it is about."""
-        return {self.issuer, self.subject, self.key} - {""}
+        return {self.issuer, self.subject} if self.subject else {self.key}
 
 
 def anchored(name: str, now: datetime) -> tuple[str, dict[str, list[AnchorRow]], dict[str, int]]:
@@ -48,19 +53,4 @@ def anchored(name: str, now: datetime) -> tuple[str, dict[str, list[AnchorRow]],
 
 
 def _row(row: Anchor) -> AnchorRow:
-    if not row.token:
-        issuer, _, rest = row.key.partition("#")
-        subject = rest.partition("#")[0]
-        return AnchorRow(row.kind, row.key, issuer if subject else "", subject)
-    token = Token.parse(row.token)
-    return AnchorRow(
-        row.kind,
-        row.key,
-        token.issuer,
-        token.subject,
-        token.audience,
-        token.capabilities,
-        token.topics,
-        token.depth,
-        row.expires_at,
-    )
+    return AnchorRow(row.kind, row.key, Token.parse(row.token) if row.token else None, row.expires_at)

@@ -15,6 +15,7 @@ from capabilities.anchors import Anchors
 from capabilities.context import CapabilityContext
 from capabilities.models import Anchor, AuditEntry, Identity, Token
 from capabilities.refusal import Refusal
+from capabilities.tokenform import key_parts
 
 CONTEXT = "dms"
 # Anchors are only ever added and deleted, never changed: what follows tells whether any was, in any process.
@@ -90,8 +91,7 @@ def tokens_of(did: str) -> tuple[tokens.Token, ...]:
 
 def rows_of(key: str) -> QuerySet[Token]:
     """Return the row of the token with this key (`issuer#subject#nonce`), if it was issued here."""
-    issuer, _, rest = key.partition("#")
-    subject, _, nonce = rest.partition("#")
+    issuer, subject, nonce = key_parts(key)
     return Token.objects.filter(issuer=issuer, subject=subject, nonce=nonce)
 
 

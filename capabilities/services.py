@@ -20,6 +20,7 @@ from capabilities.refusal import Refusal
 from capabilities.revocations import revocation_publish
 from capabilities.roleset import SEES_ALL
 from capabilities.scope import Scope
+from capabilities.tokenform import key_parts
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import AbstractUser
@@ -162,7 +163,7 @@ def token_keep(token: tokens.Token) -> None:
         action=token.action,
         capabilities=list(token.capabilities),
         topics=list(token.topics),
-        nonce=token.key.rsplit("#", 1)[1],
+        nonce=key_parts(token.key)[2],
         document=token.document(),
         parent=selectors.rows_of(token.chain.key).first() if token.chain else None,
         expires_at=moment_of(token.expires_ns),

@@ -89,6 +89,13 @@ def check_path(path: str, what: str) -> str:
     return path
 
 
+def key_parts(key: str) -> tuple[str, str, str]:
+    """Return issuer, subject and nonce of a token's key."""
+    issuer, _, rest = key.partition("#")
+    subject, _, nonce = rest.partition("#")
+    return issuer, subject, nonce
+
+
 @dataclass(frozen=True, slots=True)
 class Token:
     """One link of a chain of capabilities; `chain` is the delegation it rests on, None when self-signed.

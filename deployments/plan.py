@@ -10,7 +10,7 @@ from capabilities.models import Identity
 from deployments.confinement import ensemble_violations
 from deployments.ensemble.model import Ensemble, NodeSpec
 from deployments.explain import Line, line
-from deployments.matching import Offer, Problem, Want, place
+from deployments.matching import Offer
 from deployments.services import bidding, queue
 from deployments.services.quota import quota_reasons
 from deployments.services.submit import parse_or_refuse
@@ -46,12 +46,7 @@ def plan(
     config, _ = parse_or_refuse(ensemble)
     ahead = queue.ahead_of(node)
     found = bidding.offers(node, config, usage, owner=owner, ahead=ahead)
-    placement = place(
-        Problem(
-            [Want(name) for name in config.nodes],
-            [Offer(name, str(node.pk)) for name in found if not found[name]],
-        )
-    )
+    placement = bidding.matched(config, [Offer(name, str(node.pk)) for name in found if not found[name]])
     refused = (
         *ensemble_violations(config.document(), node.allowances),
         *quota_reasons(owner, bidding.demand_of(config), running_time_s=config.max_runtime_s or None),

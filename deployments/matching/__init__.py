@@ -16,14 +16,13 @@ from __future__ import annotations
 
 from deployments.matching.cost import TERMS, WEIGHTS, Traits, cost_of, weights_of
 from deployments.matching.links import Link, Links
-from deployments.matching.model import Edge, Offer, Placement, Problem, Want
+from deployments.matching.model import Offer, Placement, Problem, Want
 from deployments.matching.search import place
 from deployments.matching.why import Why, conflicts, explain
 
 __all__ = [
     "TERMS",
     "WEIGHTS",
-    "Edge",
     "Link",
     "Links",
     "Offer",

@@ -6,7 +6,7 @@ ensemble node: what an amount is worth nobody knows but the market.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final
@@ -83,11 +83,6 @@ def weights_of(text: Mapping[str, object], path: str = "weights") -> tuple[dict[
         else:
             found[name] = weight
     return found, faults
-
-
-def dearest_of(prices: Iterable[Decimal | None]) -> Decimal:
-    """Return the highest price, 0 when none was named."""
-    return max((price for price in prices if price is not None), default=Decimal(0))
 
 
 def _saturated(value: float, half: float) -> float:

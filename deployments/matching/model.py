@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from deployments.ensemble.model import EdgeSpec
 from deployments.matching.links import Links
 
 
@@ -27,23 +28,13 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
-class Edge:
-    """A constraint between two ensemble nodes: round trip at most, bandwidth at least; 0 asks for nothing."""
-
-    source: str
-    target: str
-    rtt_ms: float = 0.0
-    bw_kbps: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
 class Problem:
     """All that a placement depends on. `capacity`: what a provider's wins may take together; one without an entry
     has answered each request knowing the ones before it, so that its offers fit together."""
 
     wants: Sequence[Want]
     offers: Sequence[Offer]
-    edges: Sequence[Edge] = ()
+    edges: Sequence[EdgeSpec] = ()
     links: Links = field(default_factory=Links)
     capacity: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     spread: bool = False

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from capabilities.refusal import Reason
-from deployments.matching.model import Edge, Offer, Placement, Problem
+from deployments.ensemble.model import EdgeSpec
+from deployments.matching.model import Offer, Placement, Problem
 from deployments.matching.search import place
 
 # To find which constraint stands in the way each is left out once; that is done for so many.
@@ -98,7 +99,7 @@ def _possible(problem: Problem) -> bool:
     return place(problem, exact_steps=RELAXED_STEPS).complete
 
 
-def _asked(edge: Edge) -> str:
+def _asked(edge: EdgeSpec) -> str:
     parts = [f"at most {edge.rtt_ms:g} ms"] if edge.rtt_ms else []
     parts += [f"at least {edge.bw_kbps:g} kbit/s"] if edge.bw_kbps else []
     return " and ".join(parts)

@@ -7,7 +7,7 @@ offered already, so that several of them fit on it together.
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from capabilities import gojson
@@ -96,15 +96,9 @@ def ask(
     )
     node = deployment.orchestrator
     bids = answer(node, request, ensemble, usage, ahead)
-    placement = place(
-        Problem(
-            [Want(name) for name in ensemble.nodes],
-            [
-                Offer(bid.ensemble_node, str(bid.node_id))
-                for bid in bids
-                if bid.verdict == Bid.Verdict.OFFERED
-            ],
-        )
+    placement = matched(
+        ensemble,
+        [Offer(bid.ensemble_node, str(bid.node_id)) for bid in bids if bid.verdict == Bid.Verdict.OFFERED],
     )
     for bid in bids:
         if bid.verdict == Bid.Verdict.OFFERED and placement.complete:
@@ -112,6 +106,11 @@ def ask(
             bid.verdict = Bid.Verdict.WON if won else Bid.Verdict.LOST
     Bid.objects.bulk_create(bids)
     return placement
+
+
+def matched(ensemble: Ensemble, offered: Sequence[Offer]) -> Placement:
+    """Return the best placement of an ensemble's nodes among what was offered."""
+    return place(Problem([Want(name) for name in ensemble.nodes], offered))
 
 
 def offers(

@@ -61,7 +61,11 @@ def capabilities_do(request: HttpRequest) -> HttpResponse:
         return _page(request, inspected=answer["Tokens"], form=form)
     if path in (GRANT, DELEGATE):
         # The token is shown in this answer: for another site it has to be carried there.
-        return _page(request, made=json.dumps(answer["Token"], separators=(",", ":")), made_for=_holder(form))
+        return _page(
+            request,
+            made=json.dumps(answer["Token"], separators=(",", ":")),
+            made_for=form.get("subject", "")[:160],
+        )
     messages.success(request, "Done, and it counts from now on.")
     return redirect("capabilities")
 
@@ -140,10 +144,6 @@ def _did(text: str) -> str:
         return text
     found = list(Identity.objects.filter(name=text).values_list("did", flat=True)[:2])
     return found[0] if len(found) == 1 else text
-
-
-def _holder(form: QueryDict) -> str:
-    return form.get("subject", "")[:160]
 
 
 def _given(form: QueryDict) -> dict[str, Any]:

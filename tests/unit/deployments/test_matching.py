@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deployments.ensemble.model import EdgeSpec
 from deployments.matching import (
     TERMS,
     WEIGHTS,
-    Edge,
     Link,
     Links,
     Offer,
@@ -111,7 +111,7 @@ def problems(draw: st.DrawFn, nodes: int = 4, bidders: int = 5) -> Problem:
     ]
     pairs = st.tuples(st.sampled_from(names), st.sampled_from(names))
     edges = [
-        Edge(one, other, draw(st.sampled_from([0, 5, 20])), draw(st.sampled_from([0, 100])))
+        EdgeSpec(one, other, draw(st.sampled_from([0, 5, 20])), draw(st.sampled_from([0, 100])))
         for one, other in draw(st.lists(pairs, max_size=4))
         if one != other
     ]
@@ -151,7 +151,7 @@ def test_six_nodes_and_eight_bids_each_are_proven(number: int, spread: bool) -> 
     problem = Problem(
         [Want(name, {"cpu": chance.randint(1, 3)}) for name in names],
         [Offer(name, peer, round(chance.random(), 3)) for name in names for peer in who],
-        [Edge(one, other, 20) for one, other in itertools.pairwise(names)],
+        [EdgeSpec(one, other, 20) for one, other in itertools.pairwise(names)],
         Links(measured),
         {peer: {"cpu": chance.randint(2, 7)} for peer in who},
         spread,
@@ -242,12 +242,12 @@ def test_light_is_the_first_to_judge_an_edge() -> None:
     links = Links(places={"berlin": BERLIN, "tokyo": TOKYO, "sydney": SYDNEY})
     assert links.least_rtt_ms("berlin", "tokyo") == pytest.approx(2 * 8_918 / LIGHT_KM_MS, rel=0.01)
     offers = [Offer("a", "berlin", 1), Offer("b", "tokyo", 0), Offer("b", "berlin", 5)]
-    problem = Problem([Want("a"), Want("b")], offers, [Edge("a", "b", 50)], links)
+    problem = Problem([Want("a"), Want("b")], offers, [EdgeSpec("a", "b", 50)], links)
     found = place(problem)
     assert dict(found.providers) == {"a": "berlin", "b": "berlin"}
     lost = next(why for why in explain(problem, found) if why.offer.provider == "tokyo")
     assert "light takes 59" in lost.reason.available
-    far = replace(problem, edges=[Edge("a", "b", 80)])
+    far = replace(problem, edges=[EdgeSpec("a", "b", 80)])
     assert place(far).unmeasured == (("berlin", "tokyo"),)
     measured = replace(far, links=replace(links, measured={("tokyo", "berlin"): Link(rtt_ms=240)}))
     assert dict(place(measured).providers) == {"a": "berlin", "b": "berlin"}
