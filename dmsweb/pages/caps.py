@@ -105,6 +105,10 @@ def _page(request: HttpRequest, **shown: Any) -> HttpResponse:
         *(one["Links"] for one in shown.get("inspected", ())),
     ):
         dids |= {link[end] for link in chain for end in ("issuer", "subject")}
+    dids.add(_did(context["asked"]["who"]))
+    dids.add(_did(context["asked"]["on"]))
+    if lists["context_name"]:
+        dids.add(lists["context_did"])
     context["names"] = dict(Identity.objects.filter(did__in=dids).values_list("did", "name"))
     return render(request, "capabilities/page.html", context)
 

@@ -207,6 +207,14 @@ def name_in(did: str, names: dict[str, str]) -> str:
 
 
 @register.filter
+def with_names(text: str, names: dict[str, str]) -> str:
+    """Write a sentence with the names that people see in place of the DIDs that have one here."""
+    for did, name in names.items():
+        text = text.replace(did, name)
+    return text
+
+
+@register.filter
 def event_colour(event: Any) -> str:
     """Return the colour of an event's dot: of the state it leads to, red for failures, blue for the rest."""
     data = event.data if isinstance(event.data, dict) else {}

@@ -139,6 +139,8 @@ def test_why_and_why_not(people, handed_on):
     page = text(client.get(URL, {"who": bob.did, "can": "/dms/node/drain"}))
     assert "Missing:" in page
     assert f"./dms cap grant {bob.did} /dms/node/drain" in page
+    assert "</span> bob holds no token for /dms/node/drain" in page
+    assert "that names bob, of this node" in page
     assert "Grant it" in page
     # What the link fills in is in the form.
     page = text(client.get(URL, {"subject": "bob", "give": "/dms/node/drain"}))
@@ -187,6 +189,8 @@ def test_the_anchors_of_another_context_are_shown_to_a_root(people):
     Anchor.objects.create(context="org", kind="root", key=did_of(STRANGER.public))
     client = people.client("alice")
     assert "?of=org" in text(client.get(URL))
+    Context.objects.create(name="empty", did=people.identity("charlie").did, key_name="empty")
+    assert "It trusts nobody and was given nothing yet" in text(client.get(URL, {"of": "empty"}))
     page = text(client.get(URL, {"of": "org"}))
     assert "Anchors of org" in page
     assert did_of(STRANGER.public) in page
