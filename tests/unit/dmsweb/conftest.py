@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
+from capabilities import recorder
 from capabilities.models import Identity
 from capabilities.services import identity_for_user
 from deployments.models import Deployment
@@ -48,6 +51,14 @@ class People:
             Deployment.objects.filter(pk=deployment.pk).update(**changes)
             deployment.refresh_from_db()
         return deployment
+
+
+@pytest.fixture(autouse=True)
+def _no_command_line_before() -> Iterator[None]:
+    """Take back what a command line that a test runs here sets for its whole process."""
+    yield
+    logging.getLogger("node.live").setLevel(logging.NOTSET)
+    recorder._at_work.set(None)
 
 
 @pytest.fixture
